@@ -1,0 +1,126 @@
+/**
+ * The configuration as the program uses it: complete, typed and validated. What confxml.xml leaves out has its default
+ * in `DEFAULTS`, and nowhere else. Text is as in the file (Unicode); paths of the disk are turned into bytes where used.
+ */
+
+/** `<inotify>`: which changes count (docs/confxml.md has the table of what each one does). */
+export interface EventSwitches {
+  /** Names that are removed are removed on the remotes. Off: nothing is ever deleted there. */
+  readonly delete: boolean;
+  readonly createFolder: boolean;
+  readonly createFile: boolean;
+  readonly closeWrite: boolean;
+  readonly moveFrom: boolean;
+  readonly moveTo: boolean;
+  readonly attrib: boolean;
+  readonly modify: boolean;
+}
+
+/** One `<remote>`: an rsync server that receives the tree. */
+export interface RemoteConfig {
+  /** Host name, IPv4, or IPv6 without brackets. */
+  readonly ip: string;
+  /** In daemon mode `module` or `module/sub/dir`; with ssh a path. No slash at the end. */
+  readonly name: string;
+}
+
+/** One `<localpath>`: a watched tree and where it goes. */
+export interface LocalPathConfig {
+  /** Absolute, without a trailing slash (but `/` itself). */
+  readonly watch: string;
+  readonly remotes: readonly RemoteConfig[];
+}
+
+export interface RsyncConfig {
+  /** `commonParams`, split into words by shell rules. */
+  readonly params: readonly string[];
+  /** `commonParams` as written. */
+  readonly rawParams: string;
+  readonly auth?: { readonly users: string; readonly passwordFile: string };
+  /** `userDefinedPort` when it is on. */
+  readonly port?: number;
+  /** `timeout` when it is on: seconds without I/O after which rsync gives up. */
+  readonly timeoutSeconds?: number;
+  readonly ssh: boolean;
+}
+
+export interface FailLogConfig {
+  readonly path: string;
+  /** Whatever failed is tried again at the latest after this long. */
+  readonly retryMinutes: number;
+}
+
+/** `<crontab>` when it is on. */
+export interface CrontabConfig {
+  /** Minutes between full resyncs, or a cron expression of five or six fields. */
+  readonly schedule: { readonly everyMinutes: number } | { readonly expression: string };
+  /** `<crontabfilter>` patterns, in rsync's exclude syntax; for the crontab's resyncs only. */
+  readonly excludes: readonly string[];
+}
+
+/** A `<plugin name="...">` section as written: kept for the plugins, which read it themselves. */
+export interface PluginSection {
+  readonly name: string;
+  readonly line: number;
+  readonly element: ConfigElement;
+}
+
+/** An element of the file: names and values as written, in order. */
+export interface ConfigElement {
+  readonly name: string;
+  readonly line: number;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly children: readonly ConfigElement[];
+}
+
+export interface Config {
+  /** Where it was read from. */
+  readonly file: string;
+  readonly host: { readonly ip: string; readonly port: number };
+  readonly debug: boolean;
+  readonly xfs: boolean;
+  /** `<filter>` expressions that are in force: empty when the filter is off. Each compiles as a regular expression. */
+  readonly excludes: readonly string[];
+  readonly events: EventSwitches;
+  readonly localPaths: readonly LocalPathConfig[];
+  readonly rsync: RsyncConfig;
+  readonly failLog: FailLogConfig;
+  readonly crontab?: CrontabConfig;
+  /** The plugin that follows each synced change (`<sersync><plugin start="true" name=...>`). */
+  readonly afterSyncPlugin?: string;
+  readonly plugins: readonly PluginSection[];
+  /** `SERSYNC_WATCHER` or `<sersync><watcher kind=...>`: which front end watches the tree. */
+  readonly watcher: WatcherChoice;
+}
+
+export type WatcherChoice = 'auto' | 'inotify' | 'parcel';
+
+/** What is used where the file says nothing: the values of the confxml.xml that 2.5.4 ships. */
+export const DEFAULTS = {
+  host: { ip: 'localhost', port: 8008 },
+  debug: false,
+  xfs: false,
+  events: {
+    delete: true,
+    createFolder: true,
+    createFile: false,
+    closeWrite: true,
+    moveFrom: true,
+    moveTo: true,
+    attrib: false,
+    modify: false,
+  },
+  params: '-artuz',
+  failLog: { path: '/tmp/rsync_fail_log.sh', retryMinutes: 60 },
+  crontabEveryMinutes: 600,
+  watcher: 'auto',
+} as const satisfies {
+  host: Config['host'];
+  debug: boolean;
+  xfs: boolean;
+  events: EventSwitches;
+  params: string;
+  failLog: FailLogConfig;
+  crontabEveryMinutes: number;
+  watcher: WatcherChoice;
+};

@@ -1,0 +1,69 @@
+/**
+ * A path below a watched root, byte for byte: every byte of the name is one character (latin1), because Linux names need
+ * not be UTF-8. Parts are separated by `/`; it never begins or ends with one and holds no `.` or `..`. The root is `''`.
+ *
+ * To hand one to the system use `toBytes`; to show one to a person or to match it against an expression, `decode`.
+ */
+export type RelativePath = string;
+
+export const ROOT: RelativePath = '';
+
+export function fromBytes(bytes: Uint8Array): RelativePath {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+}
+
+export function toBytes(path: RelativePath): Buffer {
+  return Buffer.from(path, 'latin1');
+}
+
+/** The path of text that is UTF-8, such as a name typed in a configuration file. */
+export function fromText(text: string): RelativePath {
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+const HIGH_BYTE = /[\x80-\xff]/;
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** The text of a path: UTF-8 where it is UTF-8, otherwise each byte as the character of the same number. */
+export function decode(path: RelativePath): string {
+  if (!HIGH_BYTE.test(path)) return path;
+  try {
+    return utf8.decode(toBytes(path));
+  } catch {
+    return path;
+  }
+}
+
+/** The path for a person: UTF-8 as it is; control characters, and bytes that are not UTF-8, as `\#ooo` (rsync's way). */
+export function display(path: RelativePath): string {
+  if (path === ROOT) return '.';
+  const text = decode(path);
+  const isUtf8 = text !== path || !HIGH_BYTE.test(path);
+  const unprintable = isUtf8 ? /[\x00-\x1f\x7f]/g : /[\x00-\x1f\x7f-\xff]/g;
+  return text.replace(unprintable, (character) => `\\#${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
+}
+
+export function join(parent: RelativePath, name: RelativePath): RelativePath {
+  return parent === ROOT ? name : `${parent}/${name}`;
+}
+
+/** The directory that holds `path`; the root holds itself. */
+export function parentOf(path: RelativePath): RelativePath {
+  const slash = path.lastIndexOf('/');
+  return slash < 0 ? ROOT : path.slice(0, slash);
+}
+
+export function nameOf(path: RelativePath): RelativePath {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+/** Whether `path` lies strictly below `ancestor`. */
+export function isBelow(path: RelativePath, ancestor: RelativePath): boolean {
+  if (ancestor === ROOT) return path !== ROOT;
+  return path.length > ancestor.length && path.startsWith(ancestor) && path[ancestor.length] === '/';
+}
+
+/** The directories above `path` from the topmost down, without the root and without `path` itself. */
+export function* ancestorsOf(path: RelativePath): Generator<RelativePath> {
+  for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) yield path.slice(0, slash);
+}

@@ -1,0 +1,41 @@
+import type { RelativePath } from '../core/relative-path.js';
+import type { Hint } from '../core/hint.js';
+
+/**
+ * The port behind which a tree is watched. It promises two things and nothing more:
+ * whatever changes below the root is `touched`, or something at or above it is `lost`.
+ */
+export interface TreeWatcher {
+  readonly kind: 'inotify' | 'parcel';
+  /**
+   * Resolves once every directory that was there is watched: from then on nothing is missed. Calls to the listener may
+   * begin before. Rejects with a `StartError` (`SERSYNC_WATCH_LIMIT`, `SERSYNC_WATCH_ROOT`, ...) and holds nothing then.
+   */
+  start(): Promise<WatchStarted>;
+  /** Idempotent. No call to the listener after it resolves. */
+  stop(): Promise<void>;
+}
+
+export interface WatchStarted {
+  /** How many directories are watched. */
+  readonly directories: number;
+}
+
+export interface TreeWatcherListener {
+  /** `path` may have changed in the ways of `hint`. Called in runs: many calls in one turn of the event loop. */
+  touched(path: RelativePath, hint: Hint): void;
+  /** Changes at or below `below` may have been missed from some moment before this call on. `reason` is for a person. */
+  lost(below: RelativePath, reason: string): void;
+  /**
+   * The watcher is dead and will call nothing any more: `lost` for the root is called before. The owner starts a new one.
+   */
+  died(reason: string): void;
+}
+
+export interface TreeWatcherOptions {
+  /** Absolute, without symbolic links at its end: `realpath` was taken. Bytes as in `RelativePath` (latin1). */
+  readonly root: string;
+  /** Directories for which this says true are not watched and nothing below them is told. */
+  readonly excludes: readonly string[];
+  readonly listener: TreeWatcherListener;
+}
