@@ -1,0 +1,101 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+
+/** What the kernel says about a process (proc(5), /proc/PID/stat). Linux only, like the tests that use it. */
+export interface ProcessInfo {
+  readonly pid: number;
+  readonly parent: number;
+  /** As in `ps`: `R`, `S`, `T` (stopped), `Z` (ended, not yet waited for) ... */
+  readonly state: string;
+  readonly command: string;
+  /** User and system time of the process and of its children that ended and were waited for, in milliseconds. */
+  readonly cpuMs: number;
+  readonly residentBytes: number;
+}
+
+const TICKS_PER_SECOND = 100;
+const PAGE_BYTES = 4096;
+
+/** The process, or `undefined` when it is gone. */
+export function processInfo(pid: number): ProcessInfo | undefined {
+  const stat = readProc(pid, 'stat');
+  if (stat === undefined) return undefined;
+  // The name stands in parentheses and may hold anything; what follows the last one is numbers.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const ticks = [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index]), 0);
+  return {
+    pid,
+    state: fields[0]!,
+    parent: Number(fields[1]),
+    command: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')),
+    cpuMs: (ticks * 1000) / TICKS_PER_SECOND,
+    residentBytes: Number(fields[21]) * PAGE_BYTES,
+  };
+}
+
+/** All processes that live; those that ended and wait to be collected are left out. */
+export function allProcesses(): ProcessInfo[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => processInfo(Number(name)))
+    .filter((info) => info !== undefined)
+    .filter((info) => info.state !== 'Z');
+}
+
+/** Children, grandchildren and so on of a process, without itself. */
+export function descendantsOf(pid: number): ProcessInfo[] {
+  const all = allProcesses();
+  const found: ProcessInfo[] = [];
+  let parents = new Set([pid]);
+  while (parents.size > 0) {
+    const children = all.filter((info) => parents.has(info.parent));
+    found.push(...children);
+    parents = new Set(children.map((info) => info.pid));
+  }
+  return found;
+}
+
+/**
+ * Processes that belong to a test: their environment carries `mark`, or they work in, or were given, something below
+ * `directory`. Finds those whose parent is gone, too.
+ */
+export function processesOf(mark: string, directory: string): ProcessInfo[] {
+  return allProcesses().filter(
+    (info) =>
+      info.pid !== process.pid &&
+      (readProc(info.pid, 'environ')?.includes(mark) === true ||
+        readProc(info.pid, 'cmdline')?.includes(directory) === true ||
+        workingDirectoryOf(info.pid).startsWith(directory)),
+  );
+}
+
+export function isAlive(pid: number): boolean {
+  const info = processInfo(pid);
+  return info !== undefined && info.state !== 'Z';
+}
+
+/** Signals a process; one that is gone already is no error. */
+export function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+function readProc(pid: number, name: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'latin1');
+  } catch {
+    // It ended between the listing and the reading.
+    return undefined;
+  }
+}
+
+function workingDirectoryOf(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    // It ended meanwhile, or is a kernel thread.
+    return '';
+  }
+}

@@ -1,0 +1,163 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { eventually } from './eventually.js';
+import { descendantsOf, type ProcessInfo, processesOf, signal } from './processes.js';
+import { freePort, type RsyncDaemon, type RsyncDaemonOptions, startRsyncDaemon } from './rsync-daemon.js';
+import { type SersyncOptions, type SersyncProcess, startSersync } from './sersync-process.js';
+import { type TreeComparison, untilSameTree } from './trees.js';
+import { type ConfigOptions, writeConfig } from './write-config.js';
+
+export type StartOptions = Partial<ConfigOptions> &
+  Pick<SersyncOptions, 'args' | 'env'> & {
+    /** Go on as soon as the process runs; default is to wait until every directory is watched. */
+    readonly dontWait?: boolean;
+  };
+
+/**
+ * What a system test works with: a directory in memory with a source, rsync daemons and sersync processes. Closing it
+ * ends and removes them all, and fails when the program left a process behind.
+ */
+export class TestBench {
+  readonly directory: string;
+  readonly source: string;
+  readonly daemons: RsyncDaemon[] = [];
+  readonly #mark = `SERSYNC_TEST_BENCH=${randomUUID()}`;
+  readonly #started: SersyncProcess[] = [];
+  readonly #releases: (() => void | Promise<void>)[] = [];
+
+  constructor(name: string) {
+    const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+    this.directory = realpathSync(mkdtempSync(join(memory, `sersync-${name}-`)));
+    this.source = this.path('source');
+    mkdirSync(this.source);
+  }
+
+  /** A path in the bench's directory, next to the source. */
+  path(...parts: readonly string[]): string {
+    return join(this.directory, ...parts);
+  }
+
+  get failLog(): string {
+    return this.path('fail-log.sh');
+  }
+
+  get remotes(): string[] {
+    return this.daemons.map((daemon) => daemon.path());
+  }
+
+  /** Starts daemons on one port, each at a loopback address of its own, as one `<userDefinedPort>` needs. */
+  async startDaemons(count: number, options: Partial<RsyncDaemonOptions> = {}): Promise<RsyncDaemon[]> {
+    const addresses = Array.from({ length: count }, (_, index) => `127.0.0.${index + 1}`);
+    const port = options.port ?? (await freePort(addresses));
+    for (const [index, address] of addresses.entries()) {
+      const directory = this.path(`remote-${index + 1}`);
+      const daemon = await startRsyncDaemon({ ...options, address, port, directory });
+      this.daemons.push(daemon);
+      this.onClose(() => daemon.stop());
+    }
+    return this.daemons;
+  }
+
+  /** How the log names a remote. */
+  remoteName(daemon: RsyncDaemon): string {
+    return `${daemon.address}:${daemon.port}::${daemon.moduleNames[0]!}`;
+  }
+
+  /** Writes a confxml.xml for the source and the daemons, and returns its path. */
+  writeConfig(options: Partial<ConfigOptions> = {}): string {
+    const file = this.path('confxml.xml');
+    const port = this.daemons[0]?.port;
+    writeConfig(file, {
+      watch: this.source,
+      remotes: this.daemons.map((daemon) => ({ ip: daemon.address, name: daemon.moduleNames[0]! })),
+      failLog: this.failLog,
+      ...(port === undefined ? {} : { port }),
+      ...options,
+    });
+    return file;
+  }
+
+  /** Starts the program on the source and the daemons; resolves once it watches (and, with `-r`, has brought all over). */
+  async startSersync({ args, env, dontWait, ...config }: StartOptions = {}): Promise<SersyncProcess> {
+    const sersync = this.spawnSersync({
+      config: this.writeConfig(config),
+      ...(args === undefined ? {} : { args }),
+      ...(env === undefined ? {} : { env }),
+    });
+    if (dontWait !== true) await sersync.waitForLog('watch:ready', {}, 30_000);
+    return sersync;
+  }
+
+  /** Starts the program as told, with a state directory of its own. */
+  spawnSersync(options: Omit<SersyncOptions, 'stateDirectory'>): SersyncProcess {
+    const sersync = startSersync({
+      ...options,
+      stateDirectory: this.path('state'),
+      env: { ...options.env, SERSYNC_TEST_BENCH: this.#mark.split('=')[1]! },
+    });
+    this.#started.push(sersync);
+    return sersync;
+  }
+
+  /** Every remote is what the source is. */
+  async untilSame(options: TreeComparison & { readonly withinMs: number; readonly remotes?: readonly string[] }) {
+    const { remotes = this.remotes, ...comparison } = options;
+    try {
+      return await untilSameTree(this.source, remotes, comparison);
+    } catch (error) {
+      const said = this.#started.map((sersync) => sersync.transcript()).join('\n');
+      throw new Error(`${(error as Error).message}\nsersync said:\n${said}`, { cause: error });
+    }
+  }
+
+  /** What still runs and was started by the program under test, also when its parent is gone. */
+  leftProcesses(): string[] {
+    return this.#strangers().map((info) => `${info.command} ${info.pid}`);
+  }
+
+  /** Registers what has to be undone; done in reverse order. */
+  onClose(release: () => void | Promise<void>): void {
+    this.#releases.push(release);
+  }
+
+  /** Ends everything. Fails when the program does not end on SIGTERM, or a process of it is left. */
+  async close(): Promise<void> {
+    const problems: unknown[] = [];
+    for (const sersync of this.#started) await collect(problems, () => sersync.stop());
+    await collect(problems, () => this.#expectNothingLeft());
+    for (const info of this.#strangers()) signal(info.pid, 'SIGKILL');
+    for (const release of this.#releases.reverse()) await collect(problems, release);
+    rmSync(this.directory, { recursive: true, force: true });
+    if (problems.length > 0) throw new AggregateError(problems, problems.map(String).join('\n'));
+  }
+
+  async #expectNothingLeft(): Promise<void> {
+    await eventually(
+      () => this.leftProcesses().length === 0,
+      { withinMs: 2_000 },
+      () => `left behind: ${this.leftProcesses().join(', ')}`,
+    );
+  }
+
+  #strangers(): ProcessInfo[] {
+    const running = this.#started.filter((sersync) => !sersync.hasEnded).map((sersync) => sersync.pid);
+    const daemons = this.daemons.map((daemon) => daemon.pid).filter((pid) => pid !== undefined);
+    const known = new Set([...running, ...daemons, ...daemons.flatMap((pid) => descendantsOf(pid).map(pidOf))]);
+    return processesOf(this.#mark, this.directory).filter((info) => !known.has(info.pid));
+  }
+}
+
+function pidOf(info: ProcessInfo): number {
+  return info.pid;
+}
+
+async function collect(problems: unknown[], action: () => unknown): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    problems.push(error);
+  }
+}
