@@ -18,9 +18,9 @@ export interface EventSwitches {
 
 /** One `<remote>`: an rsync server that receives the tree. */
 export interface RemoteConfig {
-  /** Host name, IPv4, or IPv6 without brackets. */
+  /** Host name, IPv4, or IPv6 without brackets; `user@` may stand before it. Never begins with a dash. */
   readonly ip: string;
-  /** In daemon mode `module` or `module/sub/dir`; with ssh a path. No slash at the end. */
+  /** In daemon mode `module` or `module/sub/dir`; with ssh a path, absolute or not. No slash at the end (but `/` itself). */
   readonly name: string;
 }
 
@@ -36,10 +36,11 @@ export interface RsyncConfig {
   readonly params: readonly string[];
   /** `commonParams` as written. */
   readonly rawParams: string;
+  /** `auth` when it is on. Missing with ssh, where it has no meaning. */
   readonly auth?: { readonly users: string; readonly passwordFile: string };
-  /** `userDefinedPort` when it is on. */
+  /** `userDefinedPort` when it is on: the daemon's port, with ssh the port of sshd. */
   readonly port?: number;
-  /** `timeout` when it is on: seconds without I/O after which rsync gives up. */
+  /** `timeout` when it is on and not 0: seconds without I/O after which rsync gives up. */
   readonly timeoutSeconds?: number;
   readonly ssh: boolean;
 }
@@ -79,21 +80,28 @@ export interface Config {
   readonly host: { readonly ip: string; readonly port: number };
   readonly debug: boolean;
   readonly xfs: boolean;
-  /** `<filter>` expressions that are in force: empty when the filter is off. Each compiles as a regular expression. */
+  /**
+   * `<filter>` expressions that are in force, each once: empty when the filter is off. Each compiles as a regular
+   * expression with the flag `s`; those that do not were warned about and left out.
+   */
   readonly excludes: readonly string[];
   readonly events: EventSwitches;
   readonly localPaths: readonly LocalPathConfig[];
   readonly rsync: RsyncConfig;
   readonly failLog: FailLogConfig;
   readonly crontab?: CrontabConfig;
-  /** The plugin that follows each synced change (`<sersync><plugin start="true" name=...>`). */
-  readonly afterSyncPlugin?: string;
+  /** The plugin that follows each synced change (`<sersync><plugin start="true" name=...>`): one of `PLUGIN_NAMES`. */
+  readonly afterSyncPlugin?: PluginName;
   readonly plugins: readonly PluginSection[];
   /** `SERSYNC_WATCHER` or `<sersync><watcher kind=...>`: which front end watches the tree. */
   readonly watcher: WatcherChoice;
 }
 
-export type WatcherChoice = 'auto' | 'inotify' | 'parcel';
+export const WATCHER_CHOICES = ['auto', 'inotify', 'parcel'] as const;
+export type WatcherChoice = (typeof WATCHER_CHOICES)[number];
+
+export const PLUGIN_NAMES = ['command', 'socket', 'http', 'refreshCDN'] as const;
+export type PluginName = (typeof PLUGIN_NAMES)[number];
 
 /** What is used where the file says nothing: the values of the confxml.xml that 2.5.4 ships. */
 export const DEFAULTS = {
