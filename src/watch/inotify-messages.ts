@@ -1,0 +1,31 @@
+import type { RelativePath } from '../core/relative-path.js';
+import type { Hints } from './hint-batch.js';
+
+/** What the thread is started with. */
+export interface InotifyThreadData {
+  /** Absolute; bytes as in `RelativePath`. */
+  readonly root: string;
+  readonly excludes: readonly string[];
+  /** An eventfd. The thread sits in a foreign call, where no message reaches it: whoever sets a control wakes it by this. */
+  readonly wakeDescriptor: number;
+  /** `Control` names the cells (Int32). */
+  readonly controls: SharedArrayBuffer;
+}
+
+/** The cells that both threads see. */
+export const Control = {
+  /** Not 0: the thread is to end. */
+  stop: 0,
+  /** How many messages of hints the main thread has taken. */
+  taken: 1,
+} as const;
+
+export const CONTROL_BYTES = 8;
+
+/** What the thread tells; in order, nothing after `failed` or `died`. */
+export type InotifyMessage =
+  | ({ readonly kind: 'hints' } & Hints)
+  | { readonly kind: 'lost'; readonly below: RelativePath; readonly reason: string }
+  | { readonly kind: 'started'; readonly directories: number }
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string; readonly hint: string | undefined }
+  | { readonly kind: 'died'; readonly reason: string };

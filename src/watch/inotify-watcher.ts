@@ -1,0 +1,146 @@
+import { Worker } from 'node:worker_threads';
+import { ROOT } from '../core/relative-path.js';
+import { messageOf, StartError } from '../errors.js';
+import { loadInotify, type Inotify } from './inotify.js';
+import { CONTROL_BYTES, Control, type InotifyMessage, type InotifyThreadData } from './inotify-messages.js';
+import type { TreeWatcher, TreeWatcherListener, TreeWatcherOptions, WatchStarted } from './tree-watcher.js';
+
+/**
+ * Watches a tree by the kernel's inotify, in a thread of its own (inotify-thread.ts).
+ *
+ * ```
+ *   new ── start() ──► starting ── 'started' ──► watching ── 'died', or the thread ends ──► over
+ *                          └── 'failed' ──► over                └── stop() ──────────────────► over
+ * ```
+ */
+export class InotifyWatcher implements TreeWatcher {
+  readonly kind = 'inotify';
+  private readonly listener: TreeWatcherListener;
+  private thread: Thread | undefined;
+  private isOver = false;
+
+  constructor(
+    private readonly options: TreeWatcherOptions,
+    /** Loading it fails where there is no inotify: see `selectWatcher`. */
+    private readonly inotify: Inotify = loadInotify(),
+  ) {
+    this.listener = options.listener;
+  }
+
+  start(): Promise<WatchStarted> {
+    if (this.thread !== undefined || this.isOver) throw new Error('a watcher is started once');
+    return new Promise((resolve, reject) => {
+      this.thread = new Thread(this.inotify, this.options, {
+        message: (message) => {
+          if (message.kind === 'started') resolve({ directories: message.directories });
+          else if (message.kind === 'failed') {
+            this.isOver = true;
+            reject(new StartError(message.code, message.message, message.hint));
+          } else if (!this.isOver) this.deliver(message);
+        },
+        ended: (reason) => {
+          // Each does nothing when it is not the first to tell.
+          reject(new StartError('SERSYNC_WATCH', `cannot watch ${this.options.root}: ${reason}`));
+          this.die(reason);
+        },
+      });
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.isOver = true;
+    await this.thread?.stop();
+  }
+
+  private deliver(message: Exclude<InotifyMessage, { kind: 'started' | 'failed' }>): void {
+    switch (message.kind) {
+      case 'hints': {
+        const { paths, hints } = message;
+        for (let index = 0; index < paths.length; index++) {
+          this.listener.touched(paths[index] ?? ROOT, hints[index] ?? 0);
+        }
+        this.thread?.taken();
+        return;
+      }
+      case 'lost':
+        this.listener.lost(message.below, message.reason);
+        return;
+      case 'died':
+        this.isOver = true;
+        this.listener.died(message.reason);
+    }
+  }
+
+  private die(reason: string): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.listener.lost(ROOT, reason);
+    this.listener.died(reason);
+  }
+}
+
+/**
+ * The first walk leaves much garbage, and a heap that has grown for it does not shrink: with 100,000 directories the
+ * thread takes 36 MB by this and 65 MB without (Node 20). Events are told no slower.
+ */
+const YOUNG_GENERATION_MB = 4;
+
+/** The running thread and what wakes it. Closes everything when the thread has ended, however it did. */
+class Thread {
+  private readonly worker: Worker;
+  private readonly controls = new Int32Array(new SharedArrayBuffer(CONTROL_BYTES));
+  private readonly wakeDescriptor: number;
+  private readonly ended: Promise<void>;
+  private isRunning = true;
+
+  constructor(
+    private readonly inotify: Inotify,
+    { root, excludes }: TreeWatcherOptions,
+    on: { message: (message: InotifyMessage) => void; ended: (reason: string) => void },
+  ) {
+    this.wakeDescriptor = inotify.openWakeable();
+    const workerData: InotifyThreadData = {
+      root,
+      excludes,
+      wakeDescriptor: this.wakeDescriptor,
+      controls: this.controls.buffer,
+    };
+    this.worker = new Worker(new URL('./inotify-thread.js', import.meta.url), {
+      workerData,
+      name: 'inotify',
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
+    // A thread in a foreign call cannot be terminated: an exit without `stop` would wait for it for ever.
+    process.once('exit', this.requestStop);
+    let reason = 'the inotify thread ended';
+    this.worker.on('message', on.message);
+    this.worker.on('error', (error: unknown) => {
+      reason = `the inotify thread failed: ${messageOf(error)}`;
+    });
+    this.ended = new Promise((resolve) => {
+      this.worker.once('exit', () => {
+        this.isRunning = false;
+        process.off('exit', this.requestStop);
+        inotify.close(this.wakeDescriptor);
+        on.ended(reason);
+        resolve();
+      });
+    });
+  }
+
+  /** One message of hints has been handed on. */
+  taken(): void {
+    Atomics.add(this.controls, Control.taken, 1);
+  }
+
+  async stop(): Promise<void> {
+    this.requestStop();
+    await this.ended;
+  }
+
+  private readonly requestStop = (): void => {
+    if (!this.isRunning) return;
+    Atomics.store(this.controls, Control.stop, 1);
+    this.inotify.wake(this.wakeDescriptor);
+  };
+}
