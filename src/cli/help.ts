@@ -1,0 +1,23 @@
+import { PLUGIN_NAMES } from '../config/config.js';
+import { DEFAULT_CONFIG_FILE, DEFAULT_THREADS } from './options.js';
+
+/** What `-h` prints. */
+export const HELP = `sersync: pushes a directory to several rsync servers as it changes
+         实时监控目录，并用 rsync 同步到多台服务器
+
+usage 用法:
+  sersync -r -d -o /etc/sersync/confxml.xml
+
+options 参数:
+  -d        run in the background, once the watch is up   启动成功后在后台运行
+  -r        a full sync to every remote at the start      启动时先做一次全量同步
+  -o FILE   the configuration file (${DEFAULT_CONFIG_FILE})          指定配置文件
+  -n NUM    worker threads at most (${DEFAULT_THREADS})                   工作线程数上限
+  -m NAME   run one plugin alone and sync nothing         只运行插件，不做同步
+            ${PLUGIN_NAMES.join(', ')}
+  -h        this help                                     显示帮助
+  --version the version                                   显示版本
+
+environment 环境变量:
+  SERSYNC_WATCHER=auto|inotify|parcel   how the tree is watched   监控方式
+`;

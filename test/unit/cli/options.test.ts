@@ -1,0 +1,68 @@
+import { describe, expect, test } from 'vitest';
+import { parseOptions, type Options } from '../../../src/cli/options.js';
+import { HELP } from '../../../src/cli/help.js';
+import { UsageError } from '../../../src/errors.js';
+
+const defaults: Options = {
+  kind: 'service',
+  help: false,
+  version: false,
+  resync: false,
+  background: false,
+  configFile: 'confxml.xml',
+  threads: 10,
+};
+
+test.each<[string, Partial<Options>]>([
+  ['', {}],
+  ['-h', { help: true }],
+  ['--help', { help: true }],
+  ['--version', { version: true }],
+  ['-r -d -o /etc/c.xml', { resync: true, background: true, configFile: '/etc/c.xml' }],
+  ['-dro c.xml', { resync: true, background: true, configFile: 'c.xml' }],
+  ['-rd -o c.xml', { resync: true, background: true, configFile: 'c.xml' }],
+  ['-droc.xml', { resync: true, background: true, configFile: 'c.xml' }],
+  ['-oc.xml', { configFile: 'c.xml' }],
+  ['-o c.xml -d', { background: true, configFile: 'c.xml' }],
+  ['-n4', { threads: 4 }],
+  ['-n 128 -d', { threads: 128, background: true }],
+  ['-dn20', { threads: 20, background: true }],
+  ['-m command', { plugin: 'command' }],
+  ['-d -m refreshCDN -o c.xml', { background: true, plugin: 'refreshCDN', configFile: 'c.xml' }],
+  ['-o a.xml -o b.xml', { configFile: 'b.xml' }],
+])('sersync %s', (line, expected) => {
+  expect(parseOptions(line.split(' ').filter((word) => word !== ''))).toEqual({ ...defaults, ...expected });
+});
+
+describe('what cannot be understood is a usage error that says what was found', () => {
+  test.each([
+    [['-x'], "unknown option '-x'"],
+    [['-rx'], "unknown option '-x'"],
+    [['-o'], "option '-o, --config <value>' argument missing"],
+    [['-o', ''], '-o needs the path'],
+    [['-n', 'many'], '-n many: a number of threads from 1 to 128 was expected'],
+    [['-n0'], '-n 0: a number'],
+    [['-n', '129'], '-n 129: a number'],
+    [['-n', '1e1'], '-n 1e1: a number'],
+    [['-n', '-4'], "option '-n' argument is ambiguous"],
+    [['-m', 'ftp'], '-m ftp: there is no such plugin; the plugins are command, socket, http, refreshCDN'],
+    [['-r', 'confxml.xml'], "unexpected argument 'confxml.xml'"],
+    [['chekc'], 'there is no command "chekc"; the commands are check, status'],
+  ])('%j', (argv, message) => {
+    const parse = (): unknown => parseOptions(argv, ['check', 'status']);
+    expect(parse).toThrow(UsageError);
+    expect(parse).toThrow(message);
+  });
+});
+
+test('a first argument without a dash is a command, which reads the rest itself', () => {
+  expect(parseOptions(['check', '-o', 'c.xml', '--json'], ['check'])).toEqual({
+    kind: 'command',
+    command: 'check',
+    rest: ['-o', 'c.xml', '--json'],
+  });
+});
+
+test('the help names every option of sersync 2.5', () => {
+  for (const option of ['-h', '-d', '-r', '-o', '-n', '-m']) expect(HELP).toContain(`  ${option} `);
+});
