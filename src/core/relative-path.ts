@@ -63,6 +63,13 @@ export function isBelow(path: RelativePath, ancestor: RelativePath): boolean {
   return path.length > ancestor.length && path.startsWith(ancestor) && path[ancestor.length] === '/';
 }
 
+/** How many levels `path` lies below `ancestor`: 1 for a name in it. */
+export function levelsBelow(path: RelativePath, ancestor: RelativePath): number {
+  let levels = ancestor === ROOT ? 1 : 0;
+  for (let index = ancestor.length; index < path.length; index++) if (path[index] === '/') levels++;
+  return levels;
+}
+
 /** The directories above `path` from the topmost down, without the root and without `path` itself. */
 export function* ancestorsOf(path: RelativePath): Generator<RelativePath> {
   for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) yield path.slice(0, slash);

@@ -35,6 +35,7 @@ export type TransferTask =
       /** Splits one wide subtree into disjoint looks that cover it; runs no rsync. */
       readonly kind: 'divide';
       readonly path: RelativePath;
+      readonly crontab: boolean;
     };
 
 /** What the disk said while a task was carried out: places to look again, and how. */
@@ -69,6 +70,8 @@ export interface RunReport {
   readonly signal: string | null;
   /** Why rsync could not be started, when so. */
   readonly spawnError?: string;
+  /** Nothing was run, because the source is not what it was (missing, replaced, empty): why. */
+  readonly refused?: string;
   /** The run was cancelled by us. */
   readonly cancelled: boolean;
   readonly complaints: readonly Complaint[];

@@ -1,0 +1,151 @@
+/**
+ * The words of this program, used alike in code, log, status and documentation:
+ *
+ * - *dirty path*: a place where a remote may differ from the disk; never an instruction what to do there.
+ * - *scope*: how deep to look at it (scope.ts).
+ * - *gone*: the name, or one above it, was seen to be removed or moved away; what is missing there is a *seen* deletion.
+ *   Anything else that only the remote has is an *inferred* deletion.
+ * - *mark*: to put a path into the set. *Take*: to move paths from the set into a run; they are *in flight* then.
+ *   *Settle*: to end that: the path is clean, or marked again.
+ * - *cover*: a mark covers another when settling it settles the other too; what is covered is folded into it.
+ * - *coarsen*: to replace many narrow marks by few wide ones, so that memory is bounded and nothing is dropped.
+ */
+import { PathTree } from './path-tree.js';
+import { parentOf, ROOT, type RelativePath } from './relative-path.js';
+import { widest, type Scope } from './scope.js';
+
+export interface Mark {
+  readonly scope: Scope;
+  readonly gone: boolean;
+  /** A large file: it is sent in a run of its own. */
+  readonly alone: boolean;
+  /** When the oldest change that this mark stands for was seen: milliseconds of the service's clock. */
+  readonly since: number;
+}
+
+/** `since` of a mark moves back when it folds an older one. */
+type StoredMark = { -readonly [Key in keyof Mark]: Mark[Key] };
+
+export interface DirtyPath extends Mark {
+  readonly path: RelativePath;
+}
+
+/**
+ * Whether settling `mark` settles `other` as well, which stands `levels` below it (0: at the same path).
+ *
+ * A subtree covers what was written below it, but not what was seen to be deleted there: folded in, that deletion would
+ * become an inferred one. A gone name covers all: as long as it is missing it takes everything below with it, and when
+ * it is there again it is looked at as a subtree in which deletions count as seen.
+ */
+export function covers(mark: Mark, other: Mark, levels: number): boolean {
+  if (mark.gone) return true;
+  if (other.gone) return false;
+  if (mark.scope === 'subtree') return true;
+  return mark.scope === 'listing' && levels <= 1 && other.scope === 'entry';
+}
+
+/**
+ * Whether looks at two paths, `lower` at or `levels` below `upper`, may not be in flight at the same time: an older run
+ * that ends late must never overwrite what a newer one has brought.
+ */
+export function conflicts(upper: Pick<Mark, 'scope' | 'gone'>, levels: number): boolean {
+  return levels === 0 || upper.gone || upper.scope === 'subtree' || (upper.scope === 'listing' && levels === 1);
+}
+
+/** The dirty paths of one remote. Marks that others cover are folded; no two marks in the set cover each other. */
+export class DirtySet {
+  readonly #marks = new PathTree<StoredMark>();
+  readonly #maxMarks: number;
+
+  /** Beyond `maxMarks` the set coarsens itself. */
+  constructor(maxMarks = 100_000) {
+    this.#maxMarks = maxMarks;
+  }
+
+  get size(): number {
+    return this.#marks.size;
+  }
+
+  mark({ path, ...mark }: DirtyPath): void {
+    let merged: StoredMark = mark;
+    for (const [above, levels] of this.#marks.above(path)) {
+      if (!covers(above, merged, levels)) continue;
+      above.since = Math.min(above.since, merged.since);
+      return;
+    }
+    const present = this.#marks.get(path);
+    if (present !== undefined) merged = merge(present, merged);
+    if (this.#marks.hasBelow(path)) {
+      this.#marks.pruneBelow(path, (below, levels) => {
+        const isCovered = covers(merged, below, levels);
+        if (isCovered) merged.since = Math.min(merged.since, below.since);
+        return isCovered;
+      });
+    }
+    this.#marks.set(path, merged);
+    if (this.#marks.size > this.#maxMarks) this.#coarsen();
+  }
+
+  /** Removes and returns up to `limit` of the dirty paths that `isWanted`; nothing below a path that `isClosed` is tried. */
+  take(
+    limit: number,
+    isWanted: (path: RelativePath, mark: Mark) => boolean,
+    isClosed?: (path: RelativePath) => boolean,
+  ): DirtyPath[] {
+    return this.#marks.take(limit, isWanted, isClosed).map(([path, mark]) => ({ path, ...mark }));
+  }
+
+  *[Symbol.iterator](): Generator<DirtyPath> {
+    for (const [path, mark] of this.#marks.entries()) yield { path, ...mark };
+  }
+
+  /** When the oldest change that is not settled was seen. */
+  oldest(): number | undefined {
+    let oldest: number | undefined;
+    for (const [, mark] of this.#marks.entries()) oldest = Math.min(oldest ?? mark.since, mark.since);
+    return oldest;
+  }
+
+  /**
+   * Directories with many marks become one listing, then whole subtrees, until half of what is allowed is left. A name
+   * that is gone becomes part of the listing of its directory: what is missing there is an inferred deletion then.
+   */
+  #coarsen(): void {
+    const goal = this.#maxMarks / 2;
+    for (let fewest = 1024; this.#marks.size > goal && fewest >= 2; fewest /= 4) this.#foldInto('listing', fewest);
+    for (let fewest = 64; this.#marks.size > goal && fewest >= 2; fewest /= 4) this.#foldInto('subtree', fewest);
+    if (this.#marks.size > goal) this.#fold(ROOT, 'subtree');
+  }
+
+  #foldInto(scope: Scope, fewest: number): void {
+    const counts = new Map<RelativePath, number>();
+    for (const [path, mark] of this.#marks.entries()) {
+      if (path === ROOT || (scope === 'listing' && mark.scope !== 'entry')) continue;
+      const parent = parentOf(path);
+      counts.set(parent, (counts.get(parent) ?? 0) + 1);
+    }
+    for (const [path, count] of counts) if (count >= fewest) this.#fold(path, scope);
+  }
+
+  #fold(path: RelativePath, scope: Scope): void {
+    let since = Infinity;
+    this.#marks.pruneBelow(path, (below, levels) => {
+      const isFolded = scope === 'subtree' || (levels === 1 && below.scope === 'entry');
+      if (isFolded) since = Math.min(since, below.since);
+      return isFolded;
+    });
+    if (since < Infinity) this.mark({ path, scope, gone: false, alone: false, since });
+  }
+}
+
+function merge(one: Mark, other: Mark): StoredMark {
+  const scope = widest(one.scope, other.scope);
+  const gone = one.gone || other.gone;
+  return {
+    // A gone name that is there again is unknown below its first level too, for its mark has covered what was there.
+    scope: gone && scope === 'listing' ? 'subtree' : scope,
+    gone,
+    alone: one.alone || other.alone,
+    since: Math.min(one.since, other.since),
+  };
+}

@@ -1,0 +1,268 @@
+/** The composition root: makes the parts from a configuration, starts them in order and stops them in reverse. */
+import { lstatSync, readdirSync, realpathSync, type Dirent } from 'node:fs';
+import type { Config, LocalPathConfig } from './config/config.js';
+import { createFilter } from './core/filter.js';
+import { fromBytes, fromText, join, toBytes, type RelativePath } from './core/relative-path.js';
+import { systemClock, type Clock } from './clock.js';
+import { messageOf, SersyncError, StartError } from './errors.js';
+import { createEvents, type Events } from './events.js';
+import type { Logger } from './logger.js';
+import { logEvents } from './observe/event-log.js';
+import { FailLog } from './observe/fail-log.js';
+import { FILTER_QUEUE_TIMES, FilterQueue } from './queue/filter-queue.js';
+import { Replica, REPLICA_LIMITS, type ReplicaStatus } from './replicate/replica.js';
+import { Replicator } from './replicate/replicator.js';
+import { scheduleResync } from './schedule/resync-schedule.js';
+import { TransferPool } from './transfer/pool.js';
+import { readParams, remoteName, type RemoteTarget } from './transfer/rsync-args.js';
+import { checkRsync } from './transfer/rsync-version.js';
+import { identify } from './transfer/source.js';
+import { selectWatcher } from './watch/select-watcher.js';
+
+export interface ServiceOptions {
+  /** `-r`: a full resync of every remote once the watch is up. */
+  readonly resync: boolean;
+  /** `-n`: worker threads at most. */
+  readonly threads: number;
+  readonly logger: Logger;
+  /** Called with the bus before anything starts, for observers of the caller. */
+  readonly onEvents?: (events: Events) => void;
+  readonly clock?: Clock;
+  /** The program to run; `rsync` from the PATH by default. */
+  readonly rsync?: string;
+}
+
+export interface Service {
+  status(): ServiceStatus;
+  /** Resolves when the full resync of `-r` has been through; at once without `-r`. */
+  readonly resynced: Promise<void>;
+  /** Lets what is in flight end within `graceMs`, ends the rest, leaves no rsync behind. Idempotent. */
+  stop(graceMs: number): Promise<void>;
+  /** Cuts a stop short. */
+  cancel(): void;
+}
+
+export interface ServiceStatus {
+  readonly roots: readonly { readonly root: string; readonly remotes: readonly ReplicaStatus[] }[];
+}
+
+/** Failures come in crowds: the fail log is written once for those of this time. */
+const FAIL_LOG_AFTER_MS = 300;
+/** Lanes of one remote at most, whatever `-n` allows. */
+const MAX_LANES = REPLICA_LIMITS.lanes;
+
+/**
+ * Starts to replicate; resolves once every directory of every root is watched. Rejects with a `StartError` when that
+ * cannot be, and nothing is left running then. A remote that is away is no reason.
+ */
+export async function startService(config: Config, options: ServiceOptions): Promise<Service> {
+  const { logger, clock = systemClock, rsync = 'rsync' } = options;
+  const events = createEvents((error) => {
+    logger.error('observer:failed', { error: messageOf(error) });
+  });
+  logEvents(events, logger, REPLICA_LIMITS.remindEveryMs, clock);
+  options.onEvents?.(events);
+  const release = new Releases();
+  try {
+    const rsyncVersion = checkRsync(rsync);
+    const params = readParams(config.rsync.params);
+    logger.info('service:starting', { config: config.file, rsync: rsyncVersion, params: config.rsync.rawParams });
+    if (params.dropped.length > 0) {
+      logger.warn('params:ignored', {
+        params: params.dropped.join(' '),
+        hint: 'sersync decides this itself, for each run; <delete> says whether names are deleted',
+      });
+    }
+    const remotes = config.localPaths.reduce((sum, { remotes }) => sum + remotes.length, 0);
+    const lanes = Math.min(MAX_LANES, Math.max(1, Math.floor(options.threads / remotes)));
+    const pool = new TransferPool(options.threads, lanes * remotes);
+    release.push(() => pool.close());
+
+    const parts: Parts = { config, events, logger, clock, pool, lanes, rsync };
+    const replicators = config.localPaths.map((localPath) => createReplicator(localPath, parts));
+    let graceMs = 0;
+    for (const replicator of replicators) release.push(() => replicator.stop(graceMs));
+    await Promise.all(replicators.map((replicator) => replicator.start()));
+
+    release.push(keepFailLog(replicators, parts));
+    if (config.crontab !== undefined) {
+      const schedule = scheduleResync(
+        config.crontab.schedule,
+        () => {
+          for (const replicator of replicators) void replicator.resync('crontab', true);
+        },
+        { clock, logger },
+      );
+      release.push(() => {
+        schedule.stop();
+      });
+    }
+    const resynced = options.resync
+      ? Promise.all(replicators.map((replicator) => replicator.resync('-r', false))).then(() => undefined)
+      : Promise.resolve();
+    logger.info('service:started', { roots: replicators.length, remotes, lanesPerRemote: lanes });
+    return {
+      resynced,
+      status: () => ({
+        roots: replicators.map(({ root, replicas }) => ({
+          root,
+          remotes: replicas.map((replica) => replica.status()),
+        })),
+      }),
+      async stop(ms) {
+        graceMs = ms;
+        logger.info('service:stopping', { graceMs });
+        await release.all();
+        logger.info('service:stopped');
+      },
+      cancel() {
+        for (const { replicas } of replicators) for (const replica of replicas) replica.cancelRuns();
+      },
+    };
+  } catch (error) {
+    await release.all();
+    throw error instanceof SersyncError
+      ? error
+      : new StartError('SERSYNC_START', `cannot start: ${messageOf(error)}`, undefined, { cause: error });
+  }
+}
+
+interface Parts {
+  readonly config: Config;
+  readonly events: Events;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly pool: TransferPool;
+  readonly lanes: number;
+  readonly rsync: string;
+}
+
+function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Replicator {
+  const { config, events, logger, clock } = parts;
+  const cwd = realpathSync(watch);
+  const root = fromText(cwd);
+  const identity = identify(root);
+  if (identity === undefined) throw new StartError('SERSYNC_WATCH_ROOT', `cannot watch ${watch}: it is no directory`);
+
+  const params = readParams(config.rsync.params);
+  const { delete: deleteSwitch } = config.events;
+  const deletes = deleteSwitch || params.deletes;
+  const replicas = remotes.map((remote) => {
+    const target: RemoteTarget = { ...config.rsync, ...remote, params: params.kept };
+    return new Replica({
+      name: remoteName(target),
+      transport: parts.pool.transport({
+        rsync: parts.rsync,
+        cwd,
+        root,
+        identity,
+        target,
+        deletes,
+        excludes: config.excludes,
+        crontabPatterns: config.crontab?.excludes ?? [],
+      }),
+      clock,
+      random: Math.random,
+      events,
+      limits: { ...REPLICA_LIMITS, lanes: parts.lanes },
+      deletes,
+    });
+  });
+  const queue = new FilterQueue({
+    filter: createFilter({ excludes: config.excludes, patterns: [] }),
+    switches: { ...config.events, delete: deletes },
+    clock,
+    times: FILTER_QUEUE_TIMES,
+    inspect: (path) => inspect(join(root, path)),
+    filesBelow: (path) => filesBelow(root, path),
+    release: (dirty) => {
+      events.emit('path:touched', { root: watch, path: dirty.path, scope: dirty.scope, gone: dirty.gone });
+      for (const replica of replicas) replica.mark(dirty);
+    },
+    onOpenFile: (path) => {
+      events.emit('file:open', { root: watch, path, intervalMs: FILTER_QUEUE_TIMES.openIntervalMs });
+    },
+  });
+  return new Replicator({
+    root: watch,
+    createWatcher(listener) {
+      const { watcher, why } = selectWatcher(config.watcher, { root, excludes: config.excludes, listener });
+      logger.info('watch:starting', { root: watch, watcher: watcher.kind, why });
+      return watcher;
+    },
+    queue,
+    replicas,
+    clock,
+    random: Math.random,
+    events,
+  });
+}
+
+/** What a new name is, from the disk: absolute path, bytes as in `RelativePath`. */
+function inspect(path: RelativePath): 'missing' | 'file' | 'other' {
+  const stats = lstatSync(toBytes(path), { throwIfNoEntry: false });
+  if (stats === undefined) return 'missing';
+  return stats.isFile() && stats.nlink === 1 ? 'file' : 'other';
+}
+
+function* filesBelow(root: RelativePath, directory: RelativePath): Generator<RelativePath> {
+  let entries: Dirent<Buffer>[];
+  try {
+    entries = readdirSync(toBytes(join(root, directory)), { withFileTypes: true, encoding: 'buffer' });
+  } catch {
+    // It is gone again: then its removal is on its way.
+    return;
+  }
+  for (const entry of entries) {
+    const path = join(directory, fromBytes(entry.name));
+    if (entry.isDirectory()) yield* filesBelow(root, path);
+    else yield path;
+  }
+}
+
+/** Keeps `<failLog>` equal to what is failing now. */
+function keepFailLog(replicators: readonly Replicator[], { config, events, clock, logger }: Parts): () => void {
+  const failLog = new FailLog(config.failLog.path, { clock, logger });
+  const write = (): void => {
+    failLog.write(
+      replicators.flatMap(({ replicas }) =>
+        replicas.flatMap((replica) =>
+          [...replica.failed()].map(({ path, failure }) => ({
+            remote: replica.name,
+            path,
+            errno: failure.exitCode,
+            command: failure.command,
+            reason: failure.reason,
+          })),
+        ),
+      ),
+    );
+  };
+  let cancelWrite: (() => void) | undefined;
+  const writeSoon = (): void => {
+    cancelWrite ??= clock.after(FAIL_LOG_AFTER_MS, () => {
+      cancelWrite = undefined;
+      write();
+    });
+  };
+  events.on('path:failed', writeSoon);
+  events.on('path:recovered', writeSoon);
+  return () => {
+    cancelWrite?.();
+    if (cancelWrite !== undefined) write();
+    failLog.flush();
+  };
+}
+
+/** What was opened, to be closed in reverse order. */
+class Releases {
+  readonly #releases: (() => void | Promise<void>)[] = [];
+
+  push(release: () => void | Promise<void>): void {
+    this.#releases.push(release);
+  }
+
+  async all(): Promise<void> {
+    for (let release = this.#releases.pop(); release !== undefined; release = this.#releases.pop()) await release();
+  }
+}

@@ -1,0 +1,87 @@
+import { EventEmitter } from 'node:events';
+import type { RelativePath } from './core/relative-path.js';
+
+/**
+ * What happens in the service, as it happens: `noun:verb`. The parts emit, observers log, count and show; a listener
+ * changes nothing. Times are milliseconds of the service's clock.
+ */
+export interface EventMap {
+  /** Every directory below the root is watched. */
+  'watch:ready': [{ root: string; watcher: string; directories: number; durationMs: number }];
+  /** Changes may have been missed; what is below will be looked at. */
+  'watch:lost': [{ root: string; path: RelativePath; reason: string }];
+  /** Nothing is seen any more until `watch:ready`. */
+  'watch:blind': [{ root: string; reason: string; retryInMs: number }];
+  /** A file was written and not closed for long: it is sent at an interval. */
+  'file:open': [{ root: string; path: RelativePath; intervalMs: number }];
+  /** The filter queue released a path (debug). */
+  'path:touched': [{ root: string; path: RelativePath; scope: string; gone: boolean }];
+  'run:started': [{ remote: string; kind: string; paths: number }];
+  'run:finished': [
+    {
+      remote: string;
+      kind: string;
+      paths: number;
+      verdict: string;
+      exitCode: number | null;
+      filesSent: number;
+      bytesSent: number;
+      durationMs: number;
+      command: readonly string[];
+    },
+  ];
+  /** What was looked at is on the remote. `lagMs`: age of its oldest change. */
+  'batch:synced': [{ remote: string; kind: string; paths: number; lagMs: number }];
+  /** A name could not be brought over; it is tried again. */
+  'path:failed': [
+    {
+      remote: string;
+      path: RelativePath;
+      reason: string;
+      hint?: string;
+      exitCode: number;
+      attempts: number;
+      retryInMs: number;
+    },
+  ];
+  /** A name that had failed has arrived. */
+  'path:recovered': [{ remote: string; path: RelativePath; attempts: number }];
+  /** rsync said something that loses nothing (times or owner could not be set, ...). */
+  'remote:complained': [{ remote: string; message: string; count: number }];
+  /** Something stands in the way on the remote that may not be deleted, because deleting is off. */
+  'path:blocked': [{ remote: string; path: RelativePath; reason: string }];
+  /** Files that are newer on the remote and stay there, because the params contain -u. */
+  'path:newer': [{ remote: string; path: RelativePath; count: number }];
+  'remote:unreachable': [{ remote: string; reason: string; hint?: string; failures: number; retryInMs: number }];
+  'remote:halted': [{ remote: string; reason: string; hint?: string; failures: number; retryInMs: number }];
+  'remote:recovered': [{ remote: string; failures: number; durationMs: number }];
+  /** The source is not what it was: nothing is sent or deleted until it is back. */
+  'source:refused': [{ remote: string; reason: string; retryInMs: number }];
+  'source:back': [{ remote: string; durationMs: number }];
+  'resync:started': [{ remote: string; reason: string }];
+  'resync:progress': [
+    { remote: string; reason: string; fraction: number; files: number; bytes: number; durationMs: number },
+  ];
+  'resync:finished': [
+    { remote: string; reason: string; files: number; bytes: number; failed: number; durationMs: number },
+  ];
+  /** A comparison found names that only the remote has; they are removed there. */
+  'extras:found': [{ remote: string; count: number; examples: readonly RelativePath[] }];
+}
+
+export type Events = EventEmitter<EventMap>;
+
+/** A new bus. A listener that throws is a bug of an observer and must not reach the parts: `onListenerError` gets it. */
+export function createEvents(onListenerError: (error: unknown) => void): Events {
+  const events = new EventEmitter<EventMap>();
+  const emit = events.emit.bind(events) as (...args: unknown[]) => boolean;
+  events.emit = ((...args: unknown[]) => {
+    try {
+      return emit(...args);
+    } catch (error) {
+      onListenerError(error);
+      return true;
+    }
+  }) as typeof events.emit;
+  return events;
+}

@@ -1,0 +1,145 @@
+import type { Clock } from '../clock.js';
+import type { DirtyPath } from '../core/dirty-set.js';
+import type { Filter } from '../core/filter.js';
+import { Hint } from '../core/hint.js';
+import { ROOT, type RelativePath } from '../core/relative-path.js';
+import { effectOf, type EventSwitches } from './event-switches.js';
+
+export interface FilterQueueTimes {
+  /** A file that counts as it grows is released when nothing was written for this long ... */
+  readonly quietMs: number;
+  /** ... and at the latest after this long. */
+  readonly maxQuietMs: number;
+  /** A file that is written and not closed is released at this interval. */
+  readonly openIntervalMs: number;
+}
+
+export const FILTER_QUEUE_TIMES: FilterQueueTimes = { quietMs: 100, maxQuietMs: 1_000, openIntervalMs: 10_000 };
+
+export interface FilterQueueOptions {
+  readonly filter: Filter;
+  readonly switches: EventSwitches;
+  readonly clock: Clock;
+  readonly times: FilterQueueTimes;
+  /** What a new name is: an ordinary file with one link has a writer who will close it. */
+  readonly inspect: (path: RelativePath) => 'missing' | 'file' | 'other';
+  /** The files in a directory that appeared and does not count itself (`createFolder` off). */
+  readonly filesBelow: (path: RelativePath) => Iterable<RelativePath>;
+  /** Takes what is released. */
+  readonly release: (dirty: DirtyPath) => void;
+  /** A file stayed open through a whole interval; told once for each path. */
+  readonly onOpenFile: (path: RelativePath) => void;
+}
+
+interface Waiting {
+  readonly since: number;
+  touchedAt: number;
+  /** It counts as it grows; otherwise it waits to be closed. */
+  isQuietEnough: boolean;
+}
+
+/** More files than this are not waited for: they are released at once. */
+const MAX_WAITING = 50_000;
+/** Names of open files that were told, so that each is told once. */
+const MAX_TOLD = 1_000;
+
+/**
+ * Between the watcher and the remotes: drops what does not count (excluded names, temporaries, switched-off events),
+ * waits until a file is quiet or closed, and releases the rest as places to look. Duplicates fold in the dirty sets
+ * behind it.
+ */
+export class FilterQueue {
+  readonly #options: FilterQueueOptions;
+  readonly #waiting = new Map<RelativePath, Waiting>();
+  readonly #toldOpen = new Set<RelativePath>();
+  #cancelTimer: (() => void) | undefined;
+
+  constructor(options: FilterQueueOptions) {
+    this.#options = options;
+  }
+
+  /** Files that are being waited for. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  touched(path: RelativePath, hint: Hint): void {
+    const { filter, switches, clock } = this.#options;
+    const isDirectory = (hint & Hint.directory) !== 0;
+    if (filter.isExcluded(path, isDirectory)) return;
+    const effect = effectOf(hint, switches);
+    const now = clock.now();
+
+    if ((hint & (Hint.removed | Hint.movedFrom)) !== 0) this.#waiting.delete(path);
+    if (effect.gone) this.#release(path, 'entry', true, now);
+    if (effect.whole) this.#release(path, 'subtree', false, now);
+    else if (effect.contents) for (const file of this.#options.filesBelow(path)) this.#releaseFile(file, now);
+    if (effect.now) this.#releaseNow(path, isDirectory, now);
+    else if (effect.release && this.#waiting.has(path)) this.#releaseNow(path, false, now);
+    else if (effect.inspect && this.#options.inspect(path) !== 'file') this.#releaseNow(path, false, now);
+    if (effect.whenQuiet || effect.whenClosed) this.#wait(path, effect.whenQuiet, now);
+  }
+
+  /** Releases whatever is being waited for: before the service stops. */
+  flush(): void {
+    for (const [path, { since }] of this.#waiting) this.#release(path, 'entry', false, since);
+    this.#waiting.clear();
+  }
+
+  stop(): void {
+    this.#cancelTimer?.();
+  }
+
+  #wait(path: RelativePath, isQuietEnough: boolean, now: number): void {
+    const waiting = this.#waiting.get(path);
+    if (waiting !== undefined) {
+      waiting.touchedAt = now;
+      waiting.isQuietEnough ||= isQuietEnough;
+    } else if (this.#waiting.size >= MAX_WAITING) {
+      this.#release(path, 'entry', false, now);
+    } else {
+      this.#waiting.set(path, { since: now, touchedAt: now, isQuietEnough });
+    }
+    this.#cancelTimer ??= this.#options.clock.after(this.#options.times.quietMs, () => {
+      this.#cancelTimer = undefined;
+      this.#releaseRipe();
+    });
+  }
+
+  #releaseRipe(): void {
+    const { clock, times, onOpenFile } = this.#options;
+    const now = clock.now();
+    for (const [path, { since, touchedAt, isQuietEnough }] of this.#waiting) {
+      const isRipe = isQuietEnough
+        ? now - touchedAt >= times.quietMs || now - since >= times.maxQuietMs
+        : now - since >= times.openIntervalMs;
+      if (!isRipe) continue;
+      this.#waiting.delete(path);
+      this.#release(path, 'entry', false, since);
+      if (isQuietEnough || this.#toldOpen.has(path)) continue;
+      if (this.#toldOpen.size >= MAX_TOLD) this.#toldOpen.clear();
+      this.#toldOpen.add(path);
+      onOpenFile(path);
+    }
+    if (this.#waiting.size === 0) return;
+    this.#cancelTimer ??= clock.after(times.quietMs, () => {
+      this.#cancelTimer = undefined;
+      this.#releaseRipe();
+    });
+  }
+
+  #releaseNow(path: RelativePath, isDirectory: boolean, now: number): void {
+    const since = this.#waiting.get(path)?.since ?? now;
+    this.#waiting.delete(path);
+    // The root as an entry would bring all that is in it; its listing is the narrowest look that brings its attributes.
+    this.#release(path, isDirectory && path === ROOT ? 'listing' : 'entry', false, since);
+  }
+
+  #releaseFile(path: RelativePath, now: number): void {
+    if (!this.#options.filter.isExcluded(path, false)) this.#release(path, 'entry', false, now);
+  }
+
+  #release(path: RelativePath, scope: DirtyPath['scope'], gone: boolean, since: number): void {
+    this.#options.release({ path, scope, gone, alone: false, since });
+  }
+}

@@ -1,0 +1,76 @@
+import { conflicts, type DirtyPath, type DirtySet, type Mark } from '../core/dirty-set.js';
+import { PathTree } from '../core/path-tree.js';
+import { levelsBelow, type RelativePath } from '../core/relative-path.js';
+
+/**
+ * What a batch is made of. Batches of different kinds may be in flight together, each in a lane of its own:
+ *
+ * - `entries`: many names in one run; kept short, for this is what people wait for.
+ * - `trees`: directories that appeared or must be looked at as a whole.
+ * - `large`: one large file.
+ * - `resync`: directories of a full resync.
+ */
+export type BatchKind = 'entries' | 'trees' | 'large' | 'resync';
+
+/** The paths of one remote that are in flight, for the question whether a path must wait. */
+export class InFlight {
+  readonly #paths = new PathTree<Pick<Mark, 'scope' | 'gone' | 'since'>>();
+
+  get size(): number {
+    return this.#paths.size;
+  }
+
+  add(batch: readonly DirtyPath[]): void {
+    for (const dirty of batch) this.#paths.set(dirty.path, dirty);
+  }
+
+  remove(batch: readonly DirtyPath[]): void {
+    for (const { path } of batch) this.#paths.delete(path);
+  }
+
+  /** Whether a look at `path` would meet one that is in flight. */
+  blocks(path: RelativePath, mark: Mark): boolean {
+    if (this.#paths.size === 0) return false;
+    if (this.#paths.get(path) !== undefined) return true;
+    for (const [above, levels] of this.#paths.above(path)) if (conflicts(above, levels)) return true;
+    if (mark.scope === 'entry' && !mark.gone) return false;
+    for (const [below] of this.#paths.below(path)) {
+      if (conflicts(mark, levelsBelow(below, path))) return true;
+    }
+    return false;
+  }
+
+  /** Whether everything below `path` must wait. */
+  closes(path: RelativePath): boolean {
+    const mark = this.#paths.size === 0 ? undefined : this.#paths.get(path);
+    return mark !== undefined && (mark.gone || mark.scope === 'subtree');
+  }
+
+  oldest(): number | undefined {
+    let oldest: number | undefined;
+    for (const [, { since }] of this.#paths.entries()) oldest = Math.min(oldest ?? since, since);
+    return oldest;
+  }
+}
+
+/** Takes the next batch of a kind out of the set: at most `limit` paths of one scope, none of which must wait. */
+export function takeBatch(dirty: DirtySet, kind: BatchKind, inFlight: InFlight, limit: number): DirtyPath[] {
+  const take = (isKind: (mark: Mark) => boolean, most: number): DirtyPath[] =>
+    dirty.take(
+      most,
+      (path, mark) => isKind(mark) && !inFlight.blocks(path, mark),
+      (path) => inFlight.closes(path),
+    );
+  switch (kind) {
+    case 'entries':
+      return take((mark) => mark.scope === 'entry' && !mark.alone, limit);
+    case 'large':
+      return take((mark) => mark.scope === 'entry' && mark.alone, 1);
+    case 'trees':
+    case 'resync': {
+      // rsync's -r holds for a whole run, so listings and subtrees do not mix.
+      const subtrees = take((mark) => mark.scope === 'subtree', limit);
+      return subtrees.length > 0 ? subtrees : take((mark) => mark.scope === 'listing', limit);
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import { spawn } from 'node:child_process';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+
+export interface RsyncProcessOptions {
+  /** The program and its arguments. */
+  readonly command: readonly [string, ...string[]];
+  readonly cwd: string;
+  /** What goes to standard input, then its end. */
+  readonly input: Iterable<Buffer> | AsyncIterable<Buffer>;
+  /** A line of standard output or error without its end. The Buffer is valid during the call. */
+  readonly onLine: (line: Buffer) => void;
+  readonly onErrorLine: (line: Buffer) => void;
+}
+
+export interface RsyncExit {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  /** The program could not be started. */
+  readonly spawnError?: string;
+}
+
+export interface RsyncProcess {
+  readonly done: Promise<RsyncExit>;
+  /** Ends rsync and whatever it started (ssh): SIGTERM to the process group, SIGKILL when that does not help. */
+  cancel(): void;
+}
+
+const KILL_AFTER_MS = 2_000;
+
+/** Runs one rsync in a process group of its own. `done` never rejects but for an error of `input` itself. */
+export function runRsync({ command, cwd, input, onLine, onErrorLine }: RsyncProcessOptions): RsyncProcess {
+  const [program, ...args] = command;
+  const child = spawn(program, args, {
+    cwd,
+    // System messages are parsed: they must come in English.
+    env: { ...process.env, LC_ALL: 'C' },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+  });
+  let killTimer: NodeJS.Timeout | undefined;
+
+  const exited = new Promise<RsyncExit>((resolve) => {
+    child.once('error', (error) => {
+      resolve({ exitCode: null, signal: null, spawnError: error.message });
+    });
+    child.once('close', (exitCode, signal) => {
+      resolve({ exitCode, signal });
+    });
+  });
+  splitLines(child.stdout, onLine);
+  splitLines(child.stderr, onErrorLine);
+
+  let inputError: unknown;
+  const fed = pipeline(Readable.from(input, { objectMode: false }), child.stdin).catch((error: unknown) => {
+    // rsync that ends before it has read its list says why with its exit code; only our own errors count here.
+    if (!isBrokenPipe(error)) inputError = error;
+  });
+
+  return {
+    done: exited.then(async (exit) => {
+      clearTimeout(killTimer);
+      child.stdin.destroy();
+      await fed;
+      if (inputError !== undefined) throw inputError as Error;
+      return exit;
+    }),
+    cancel() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      signalGroup(child.pid, 'SIGTERM');
+      killTimer ??= setTimeout(() => {
+        signalGroup(child.pid, 'SIGKILL');
+      }, KILL_AFTER_MS);
+    },
+  };
+}
+
+function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // The group has ended already.
+  }
+}
+
+function isBrokenPipe(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException).code;
+  return (
+    code === 'EPIPE' ||
+    code === 'ERR_STREAM_PREMATURE_CLOSE' ||
+    code === 'ECONNRESET' ||
+    code === 'ERR_STREAM_DESTROYED'
+  );
+}
+
+function splitLines(stream: Readable, onLine: (line: Buffer) => void): void {
+  let rest: Buffer = Buffer.alloc(0);
+  stream.on('data', (chunk: Buffer) => {
+    const data = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    let start = 0;
+    for (let end = data.indexOf(10); end >= 0; end = data.indexOf(10, start)) {
+      onLine(data.subarray(start, end));
+      start = end + 1;
+    }
+    rest = data.subarray(start);
+  });
+  stream.on('end', () => {
+    if (rest.length > 0) onLine(rest);
+  });
+}

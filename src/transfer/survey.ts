@@ -1,0 +1,184 @@
+/**
+ * What the disk says about the looks of a task, just before rsync is given its list and just after it has ended. Decides
+ * what goes on the list and what is handed back; touches nothing. `Disk` is the watched tree (source.ts).
+ */
+import type { Filter } from '../core/filter.js';
+import { ancestorsOf, parentOf, ROOT, type RelativePath } from '../core/relative-path.js';
+import type { Again, Look } from '../replicate/ports.js';
+
+export type Kind = 'missing' | 'directory' | 'other';
+
+export interface Found {
+  readonly kind: Kind;
+  /** Bytes, of a regular file; else 0. */
+  readonly size: number;
+}
+
+export interface Child {
+  readonly path: RelativePath;
+  readonly isDirectory: boolean;
+}
+
+export interface Disk {
+  look(path: RelativePath): Found;
+  /** The names in a directory, in no order; none when it is gone or cannot be read. */
+  children(path: RelativePath): Child[];
+}
+
+/** The names for an `entries` run, and how each was found. */
+export interface EntriesSurvey {
+  readonly names: ReadonlyMap<RelativePath, 'there' | 'missing'>;
+  readonly again: readonly Again[];
+}
+
+const DIVIDE_INTO = 64;
+const DIVIDE_AT_MOST_DIRECTORIES = 1_000;
+
+export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: number): EntriesSurvey {
+  const lift = createLift(disk);
+  const names = new Map<RelativePath, 'there' | 'missing'>();
+  const again: Again[] = [];
+  for (const look of looks) {
+    const path = lift(look.path);
+    const { kind, size } = disk.look(path);
+    if (kind === 'missing') {
+      names.set(path, 'missing');
+    } else if (kind === 'directory' && (look.gone || path !== look.path)) {
+      // It was seen to go and is there again: nothing below is known, and what is missing there was seen to go.
+      again.push({ path, scope: 'subtree', gone: true, because: 'reappeared' });
+    } else if (largeBytes > 0 && size >= largeBytes && looks.length > 1) {
+      again.push({ path, scope: 'entry', gone: look.gone, because: 'large' });
+    } else {
+      names.set(path, 'there');
+    }
+  }
+  return { names, again };
+}
+
+/** What changed while rsync looked: sent but gone now, or gone when it was listed and back now. */
+export function surveyAfter(disk: Disk, names: EntriesSurvey['names']): Again[] {
+  const again: Again[] = [];
+  for (const [path, before] of names) {
+    const { kind } = disk.look(path);
+    if (before === 'there' && kind === 'missing')
+      again.push({ path, scope: 'entry', gone: false, because: 'vanished' });
+    if (before === 'missing' && kind === 'directory') {
+      again.push({ path, scope: 'subtree', gone: true, because: 'reappeared' });
+    }
+    if (before === 'missing' && kind === 'other')
+      again.push({ path, scope: 'entry', gone: false, because: 'reappeared' });
+  }
+  return again;
+}
+
+/** The looks that are directories now; the others are handed back as what they are. */
+export function surveyTrees(disk: Disk, looks: readonly Look[]): { directories: Look[]; again: Again[] } {
+  const lift = createLift(disk);
+  const directories: Look[] = [];
+  const again: Again[] = [];
+  for (const look of looks) {
+    const path = lift(look.path);
+    if (path === look.path && disk.look(path).kind === 'directory') directories.push(look);
+    else again.push({ path, scope: 'entry', gone: look.gone, because: 'retyped' });
+  }
+  return { directories, again };
+}
+
+/** Every name in the directories that the filter lets through, some at a time. */
+export function* walk(disk: Disk, filter: Filter, directories: readonly Look[]): Generator<RelativePath[]> {
+  let names: RelativePath[] = [];
+  const pending = directories.map(({ path, scope }) => ({ path, isEntered: scope === 'subtree' }));
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    // The root as an entry would list its content.
+    if (next.path !== ROOT) names.push(next.path);
+    for (const child of disk.children(next.path)) {
+      if (filter.isExcluded(child.path, child.isDirectory)) continue;
+      if (child.isDirectory && next.isEntered) pending.push({ path: child.path, isEntered: true });
+      else names.push(child.path);
+    }
+    if (names.length < 1_000) continue;
+    yield names;
+    names = [];
+  }
+  if (names.length > 0) yield names;
+}
+
+/**
+ * Splits the whole tree into disjoint looks, from the top, until there are enough to use all lanes and to block little:
+ * a directory becomes the listing of its names and one subtree for each directory in it.
+ */
+export function divide(disk: Disk, filter: Filter): Again[] {
+  const listings: RelativePath[] = [];
+  const subtrees: RelativePath[] = [ROOT];
+  const isEnough = (): boolean =>
+    subtrees.length + listings.length >= DIVIDE_INTO || listings.length >= DIVIDE_AT_MOST_DIRECTORIES;
+  while (listings.length === 0 || !isEnough()) {
+    const path = subtrees.shift();
+    if (path === undefined) break;
+    listings.push(path);
+    for (const child of disk.children(path)) {
+      if (child.isDirectory && !filter.isExcluded(child.path, true)) subtrees.push(child.path);
+    }
+  }
+  return [
+    ...listings.map((path) => ({ path, scope: 'listing', gone: false, because: 'divided' }) as const),
+    ...subtrees.map((path) => ({ path, scope: 'subtree', gone: false, because: 'divided' }) as const),
+  ];
+}
+
+/** What was sent and is not there any more: in a directory that nobody watched yet its removal may cause no event. */
+export function surveySent(disk: Disk, sent: Iterable<RelativePath>): Again[] {
+  const again: Again[] = [];
+  for (const path of sent) {
+    if (disk.look(path).kind === 'missing') again.push({ path, scope: 'entry', gone: false, because: 'vanished' });
+  }
+  return again;
+}
+
+/** Names that only the remote has; a directory stands for what is below it, unless something there is not ours to delete. */
+export class ExtraNames {
+  readonly #filter: Filter;
+  readonly #names: RelativePath[] = [];
+  readonly #kept = new Set<RelativePath>();
+
+  constructor(filter: Filter) {
+    this.#filter = filter;
+  }
+
+  add(path: RelativePath, isDirectory: boolean): void {
+    if (!this.#filter.isExcluded(path, isDirectory)) this.#names.push(path);
+    else for (const above of ancestorsOf(path)) this.#kept.add(above);
+  }
+
+  names(): RelativePath[] {
+    const extra = new Set(this.#names.filter((path) => !this.#kept.has(path)));
+    return [...extra].filter((path) => ![...ancestorsOf(path)].some((above) => extra.has(above)));
+  }
+}
+
+/** Whether a path is one of those given or lies below one. */
+export function within(given: readonly RelativePath[]): (path: RelativePath) => boolean {
+  const paths = new Set(given);
+  return (path) => paths.has(ROOT) || paths.has(path) || [...ancestorsOf(path)].some((above) => paths.has(above));
+}
+
+/**
+ * The place to look for a path: itself, when every directory above it is one; else the topmost of those that is missing
+ * or no directory (a link must not be followed; rsync deletes nothing below a parent that is missing: exit 24).
+ * Remembers what it saw, so that a thousand names in a directory cost one look at it.
+ */
+function createLift(disk: Disk): (path: RelativePath) => RelativePath {
+  const known = new Map<RelativePath, boolean>([[ROOT, true]]);
+  const isDirectory = (path: RelativePath): boolean => {
+    let is = known.get(path);
+    if (is === undefined) {
+      is = isDirectory(parentOf(path)) && disk.look(path).kind === 'directory';
+      known.set(path, is);
+    }
+    return is;
+  };
+  return function lift(path): RelativePath {
+    const parent = parentOf(path);
+    return path === ROOT || isDirectory(parent) ? path : lift(parent);
+  };
+}

@@ -1,0 +1,236 @@
+/** Runs in a thread of the pool: carries out one task with one rsync and reports how it went. */
+import type { MessagePort } from 'node:worker_threads';
+import { createFilter, type Filter, type FilterSpec } from '../core/filter.js';
+import { ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
+import { temporaryRules } from '../core/temporaries.js';
+import type { RunProgress, RunReport, TransferTask } from '../replicate/ports.js';
+import { entriesArgs, extrasArgs, modulePrefixOf, treesArgs, type RemoteTarget } from './rsync-args.js';
+import { runRsync } from './rsync-process.js';
+import { ComplaintReader, OUT_FORMAT, parseItemized } from './rsync-output.js';
+import { Source, type RootIdentity } from './source.js';
+import { divide, ExtraNames, surveyAfter, surveyEntries, surveySent, surveyTrees, walk, within } from './survey.js';
+
+/** All that a thread must know to serve one remote: plain data. */
+export interface WorkerContext {
+  readonly rsync: string;
+  /** The watched root as text, for the working directory, and as bytes. */
+  readonly cwd: string;
+  readonly root: RelativePath;
+  readonly identity: RootIdentity;
+  readonly target: RemoteTarget;
+  readonly deletes: boolean;
+  readonly excludes: readonly string[];
+  readonly crontabPatterns: readonly string[];
+}
+
+export interface WorkerJob {
+  readonly context: WorkerContext;
+  readonly task: TransferTask;
+  /** `cancel` comes in, progress goes out. */
+  readonly port: MessagePort;
+}
+
+/** How often progress is told at most. */
+const PROGRESS_EVERY_MS = 200;
+
+const DONE: RunReport = {
+  exitCode: 0,
+  signal: null,
+  cancelled: false,
+  complaints: [],
+  messages: [],
+  again: [],
+  extraneous: 0,
+  extras: [],
+  filesSent: 0,
+  bytesSent: 0,
+  durationMs: 0,
+  command: [],
+};
+
+export default async function carryOut({ context, task, port }: WorkerJob): Promise<RunReport> {
+  const source = new Source(context.root);
+  const refused = source.refusal(context.identity, false);
+  if (refused !== undefined) return { ...DONE, exitCode: null, refused };
+  switch (task.kind) {
+    case 'entries':
+      return sendEntries(context, source, task, port);
+    case 'trees':
+      return sendTrees(context, source, task, port);
+    case 'extras':
+      return listExtras(context, source, task, port);
+    case 'divide':
+      return { ...DONE, again: divide(source, filterFor(context, task.crontab)) };
+  }
+}
+
+/** The names as they are; what is missing here is deleted there. */
+async function sendEntries(
+  context: WorkerContext,
+  source: Source,
+  task: Extract<TransferTask, { kind: 'entries' }>,
+  port: MessagePort,
+): Promise<RunReport> {
+  const survey = surveyEntries(source, task.looks, task.largeBytes);
+  const missing = [...survey.names.values()].includes('missing');
+  // With deleting off a missing name asks for nothing.
+  const names = new Map([...survey.names].filter(([, state]) => context.deletes || state === 'there'));
+  const { again } = survey;
+  if (names.size === 0) return { ...DONE, again };
+
+  const refused = missing && context.deletes ? source.refusal(context.identity, true) : undefined;
+  if (refused !== undefined) return { ...DONE, exitCode: null, refused };
+
+  const report = await runTask(context, port, {
+    args: entriesArgs(context.target, { deletes: context.deletes, rules: [], outFormat: OUT_FORMAT }),
+    input: [nameList(names.keys())],
+    isOurs: within([...names.keys()]),
+  });
+  return { ...report, again: [...again, ...surveyAfter(source, names), ...report.again] };
+}
+
+/** The directories with what is in them. */
+async function sendTrees(
+  context: WorkerContext,
+  source: Source,
+  task: Extract<TransferTask, { kind: 'trees' }>,
+  port: MessagePort,
+): Promise<RunReport> {
+  const { directories, again } = surveyTrees(source, task.looks);
+  if (directories.length === 0) return { ...DONE, again };
+
+  const filter = filterFor(context, task.crontab);
+  const recursive = directories[0]?.scope === 'subtree';
+  const created: RelativePath[] = [];
+  const isOurs = within(directories.map(({ path }) => path));
+  const onCreated = (path: RelativePath): void => void created.push(path);
+  const runArgs = { deletes: context.deletes, rules: rulesFor(context, task.crontab), outFormat: OUT_FORMAT };
+  // rsync knows nothing of regular expressions: with a filter the walk is ours, and what is extra must be asked for.
+  const isWalked = context.excludes.length > 0;
+  const report = await runTask(context, port, {
+    ...(isWalked
+      ? {
+          args: entriesArgs(context.target, { ...runArgs, deletes: false }),
+          input: nameLists(walk(source, filter, directories)),
+        }
+      : {
+          args: treesArgs(context.target, recursive, runArgs),
+          input: [nameList(directories.map(({ path }) => (path === ROOT ? ROOT : `${path}/`)))],
+        }),
+    isOurs,
+    onCreated,
+  });
+  return {
+    ...report,
+    extraneous: isWalked && context.deletes ? 1 : report.extraneous,
+    again: [...again, ...surveySent(source, created), ...report.again],
+  };
+}
+
+/** What only the remote has in the directories, through the filter. */
+async function listExtras(
+  context: WorkerContext,
+  source: Source,
+  task: Extract<TransferTask, { kind: 'extras' }>,
+  port: MessagePort,
+): Promise<RunReport> {
+  const { directories, again } = surveyTrees(source, task.looks);
+  if (directories.length === 0) return { ...DONE, again };
+  const refused = source.refusal(context.identity, true);
+  if (refused !== undefined) return { ...DONE, exitCode: null, refused };
+
+  const found = new ExtraNames(filterFor(context, task.crontab));
+  const report = await runTask(context, port, {
+    args: extrasArgs(context.target, directories[0]?.scope === 'subtree', {
+      deletes: false,
+      rules: rulesFor(context, task.crontab),
+      outFormat: OUT_FORMAT,
+    }),
+    input: [nameList(directories.map(({ path }) => (path === ROOT ? ROOT : `${path}/`)))],
+    isOurs: within(directories.map(({ path }) => path)),
+    onExtra: (path, isDirectory) => {
+      found.add(path, isDirectory);
+    },
+  });
+  return { ...report, extras: found.names(), again: [...again, ...report.again] };
+}
+
+function filterFor({ excludes, crontabPatterns }: WorkerContext, crontab: boolean): Filter {
+  const spec: FilterSpec = { excludes, patterns: crontab ? crontabPatterns : [] };
+  return createFilter(spec);
+}
+
+function rulesFor({ crontabPatterns }: WorkerContext, crontab: boolean): string[] {
+  return [...(crontab ? crontabPatterns.map((pattern) => `--exclude=${pattern}`) : []), ...temporaryRules()];
+}
+
+/** A list for `--files-from=- --from0`. `./` before each name: one that begins with `#` or `;` would be a comment. */
+function nameList(paths: Iterable<RelativePath>): Buffer {
+  let list = '';
+  for (const path of paths) list += `./${path}\0`;
+  return toBytes(list);
+}
+
+function* nameLists(chunks: Iterable<RelativePath[]>): Generator<Buffer> {
+  for (const paths of chunks) yield nameList(paths);
+}
+
+interface RsyncTask {
+  readonly args: readonly string[];
+  readonly input: Iterable<Buffer>;
+  /** Whether a path that rsync names can be one that it was given. */
+  readonly isOurs: (path: RelativePath) => boolean;
+  readonly onCreated?: (path: RelativePath) => void;
+  readonly onExtra?: (path: RelativePath, isDirectory: boolean) => void;
+}
+
+async function runTask(
+  { rsync, cwd, root, target }: WorkerContext,
+  port: MessagePort,
+  { args, input, isOurs, onCreated, onExtra }: RsyncTask,
+): Promise<RunReport> {
+  const startedAt = performance.now();
+  const command: [string, ...string[]] = [rsync, ...args];
+  let filesSent = 0;
+  let bytesSent = 0;
+  let toldAt = startedAt;
+  let cancelled = false;
+  const complaints = new ComplaintReader({ sourceRoot: root, modulePrefix: modulePrefixOf(target), isOurs });
+
+  const run = runRsync({
+    command,
+    cwd,
+    input,
+    onLine(line) {
+      const item = parseItemized(line);
+      if (item === undefined) return;
+      if (item.isDeletion) onExtra?.(item.path, item.isDirectory);
+      if (item.isCreated) onCreated?.(item.path);
+      if (!item.isSentFile) return;
+      filesSent++;
+      bytesSent += item.length;
+      const now = performance.now();
+      if (now - toldAt < PROGRESS_EVERY_MS) return;
+      toldAt = now;
+      port.postMessage({ filesSent, bytesSent } satisfies RunProgress);
+    },
+    onErrorLine(line) {
+      complaints.read(line.toString('latin1'));
+    },
+  });
+  port.on('message', () => {
+    cancelled = true;
+    run.cancel();
+  });
+  const exit = await run.done;
+  return {
+    ...DONE,
+    ...exit,
+    cancelled,
+    ...complaints.result(),
+    filesSent,
+    bytesSent,
+    durationMs: performance.now() - startedAt,
+    command,
+  };
+}
