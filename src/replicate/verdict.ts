@@ -211,6 +211,12 @@ const CONNECTION_TEXTS: readonly (KnownText & { readonly kind: 'unreachable' | '
     hint: "the remote accepts no key of the user that runs this service: add it to the remote's authorized_keys",
   },
   {
+    // rsync issue 910: 3.4.3 and distributions' builds with its security fixes (seen: Debian's 3.2.7-1+deb12u6).
+    pattern: /^invalid file mode 00 for /,
+    kind: 'rejected',
+    hint: "the remote's rsync cannot delete by name (a bug of 3.4.3 and of security updates made from it): update it to 3.4.4 or newer",
+  },
+  {
     pattern: /is your shell clean/,
     kind: 'rejected',
     hint: "the remote's shell start-up files must print nothing for a non-interactive login",

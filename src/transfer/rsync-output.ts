@@ -54,6 +54,8 @@ export interface ComplaintContext {
   readonly modulePrefix: RelativePath;
   /** Whether a path is one that the run was given, or lies below one. */
   readonly isOurs: (path: RelativePath) => boolean;
+  /** Whether the source has the name now: decides where a text may mean either of two. */
+  readonly exists?: (path: RelativePath) => boolean;
 }
 
 export type Complaints = Pick<RunReport, 'complaints' | 'messages' | 'extraneous'>;
@@ -256,7 +258,9 @@ function namesOfTemporary(
   const directory = temporary.includes('/') ? parentOf(temporary) || '/' : ROOT;
   if (inner.length >= SHORTENED_FROM) return [fromRemote(directory, context)];
   const paths = [inner, `.${inner}`].map((name) => fromRemote(join(directory, name).replace(/^\/\//, '/'), context));
-  const ours = paths.filter((path) => path !== undefined && context.isOurs(path));
+  const ours = paths.filter((path) => path !== undefined).filter(context.isOurs);
+  const there = ours.filter((path) => context.exists?.(path) === true);
+  if (there.length > 0) return there;
   return ours.length > 0 ? ours : paths.slice(0, 1);
 }
 

@@ -312,6 +312,15 @@ describe('a remote that cannot be had', () => {
       ['rsync: [Receiver] ERROR: cannot stat destination "file/" (in mod): Not a directory (20)'],
       /<remote name>/,
     ],
+    [
+      'rejected',
+      2,
+      [
+        'invalid file mode 00 for gone [Receiver]',
+        'rsync error: protocol incompatibility (code 2) at flist.c(874) [Receiver=3.2.7]',
+      ],
+      /3\.4\.4/,
+    ],
     ['rejected', 2, ['protocol version mismatch -- is your shell clean?'], /start-up files/],
     [
       'rejected',

@@ -261,9 +261,11 @@ describe('names', () => {
     expect(complaints).toMatchObject([{ path: fromText('图\n'), text: 'file has vanished: "/src/图\\#012"' }]);
   });
 
-  test('a temporary of a tree may have been for a name with or without a dot: both are named', () => {
+  test('a temporary of a tree may have been for a name with or without a dot: both are named unless the source has one only', () => {
     const line = 'rsync: [receiver] mkstemp "/d/.x.oRFphU" (in modc) failed: Permission denied (13)';
     expect(parseComplaints([line], everything).complaints.map(({ path }) => path)).toEqual(['d/x', 'd/.x']);
+    const knowing = { ...everything, exists: (path: string) => path === 'd/.x' };
+    expect(parseComplaints([line], knowing).complaints.map(({ path }) => path)).toEqual(['d/.x']);
   });
 
   test('a temporary whose name was shortened stands for its directory', () => {
@@ -297,6 +299,7 @@ describe('other lines', () => {
     'rsync: [sender] Failed to exec /nonexistent/ssh: No such file or directory (2)',
     'rsync: The server is configured to refuse --delete',
     '[sender] io timeout after 2 seconds -- exiting',
+    'invalid file mode 00 for gone [Receiver]',
     '@ERROR: max connections (1) reached -- try again later',
     'ERROR: module is read only',
     'IO error encountered -- skipping file deletion',
