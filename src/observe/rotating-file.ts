@@ -21,6 +21,8 @@ export interface RotatingFileOptions {
  */
 export class RotatingFile extends Writable {
   private descriptor: number | undefined;
+  /** Of the open file: tells when the name belongs to another one. */
+  private inode: bigint | undefined;
   private lost = 0;
   /** The last line got to the disk only in part. */
   private torn = false;
@@ -63,8 +65,6 @@ export class RotatingFile extends Writable {
     return this.descriptor;
   }
 
-  private inode: bigint | undefined;
-
   private open(): number {
     const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
     const descriptor = openSync(this.options.path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
@@ -78,8 +78,14 @@ export class RotatingFile extends Writable {
   }
 
   private close(): void {
-    if (this.descriptor !== undefined) closeSync(this.descriptor);
+    const { descriptor } = this;
     this.descriptor = undefined;
+    if (descriptor === undefined) return;
+    try {
+      closeSync(descriptor);
+    } catch {
+      // A network file system may tell of lost writes only now; the descriptor is closed all the same.
+    }
   }
 
   private rotate(): void {
