@@ -47,7 +47,7 @@ const MAX_DELETE_REACHED = 25;
 
 /**
  * Judges how a run ended: pure. Exit codes: rsync(1), "EXIT VALUES"; what tells apart the cases of one code is the text
- * that came with it, seen with 3.5.0.
+ * that came with it (the test says which texts were seen).
  */
 export function judge(report: RunReport, { deletes }: JudgeOptions): Verdict {
   if (report.cancelled) return { kind: 'cancelled' };

@@ -1,6 +1,6 @@
 /**
  * Reads what rsync prints (3.1 to 3.5, LC_ALL=C): pure. Names are bytes, as in `RelativePath`; rsync writes what it takes
- * for unprintable as `\#ooo`, which is taken back here. Texts were seen with 3.5.0; until 3.1.3 the `[sender] ` after
+ * for unprintable as `\#ooo`, which is taken back here. Texts are those of 3.5.0 and 3.2.7 (the test says which were seen); in 3.1 the `[sender] ` after
  * `rsync: ` is missing, and everything else is the same.
  */
 import { ancestorsOf, display, join, nameOf, parentOf, ROOT, type RelativePath } from '../core/relative-path.js';

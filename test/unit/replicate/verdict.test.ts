@@ -5,7 +5,10 @@ import { parseComplaints } from '../../../src/transfer/rsync-output.js';
 
 const GIVEN = ['x', 'y', 'd/x', 'o', 'big'];
 
-/** A run as rsync 3.5.0 ended it: its exit code and its lines on stderr. */
+/**
+ * A run as rsync 3.5.0 ended it: its exit code and its lines on stderr. Not provoked but known from the source or from
+ * ssh: exit 35, `Connection timed out`, `Could not resolve hostname`, `Permission denied (publickey)`, `write error`.
+ */
 function ended(exitCode: number | null, lines: readonly string[], more: Partial<RunReport> = {}): RunReport {
   return {
     exitCode,

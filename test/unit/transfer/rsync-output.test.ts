@@ -8,7 +8,12 @@ import {
   type ComplaintContext,
 } from '../../../src/transfer/rsync-output.js';
 
-/** Lines that rsync 3.5.0 printed (client and daemon; `mod`: use chroot = no, `modc`: yes), unless a row says otherwise. */
+/**
+ * Lines that rsync 3.5.0 printed (client and daemon; `mod`: use chroot = no, `modc`: yes). Not provoked but written after
+ * the formats in rsync's source: those without `[sender]` and the like (3.1), and readlink_stat, Input/output error,
+ * `symlink has no referent`, `directory has vanished`, link, chown, chgrp, rsync_xal_set, Read-only file system, File name
+ * too long, rmdir, failed verification, `daemon refused`, fstat, and the rename below a module.
+ */
 
 function contextOf(given: readonly string[], context: Partial<ComplaintContext> = {}): ComplaintContext {
   return { sourceRoot: '/src', modulePrefix: '', isOurs: (path) => given.includes(path), ...context };
