@@ -28,9 +28,9 @@ export class TestBench {
   readonly #started: SersyncProcess[] = [];
   readonly #releases: (() => void | Promise<void>)[] = [];
 
-  constructor(name: string) {
-    const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
-    this.directory = realpathSync(mkdtempSync(join(memory, `sersync-${name}-`)));
+  /** `where`: default is in memory, so that nothing waits for a disk. */
+  constructor(name: string, where = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()) {
+    this.directory = realpathSync(mkdtempSync(join(where, `sersync-${name}-`)));
     this.source = this.path('source');
     mkdirSync(this.source);
   }
