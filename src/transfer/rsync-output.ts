@@ -1,7 +1,7 @@
 /**
- * Reads what rsync prints (3.1 to 3.5, LC_ALL=C): pure. Names are bytes, as in `RelativePath`; rsync writes what it takes
- * for unprintable as `\#ooo`, which is taken back here. Texts are those of 3.5.0 and 3.2.7 (the test says which were seen); in 3.1 the `[sender] ` after
- * `rsync: ` is missing, and everything else is the same.
+ * Reads what rsync prints (LC_ALL=C): pure. Names are bytes, as in `RelativePath`; rsync writes what it takes for
+ * unprintable as `\#ooo`, which is taken back here. Texts were compared with 3.5.0 and 3.2.7 (the test says which were
+ * seen); 3.1 leaves out the `[sender] ` after `rsync: `, going by its source.
  */
 import { ancestorsOf, display, join, nameOf, parentOf, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Complaint, ComplaintKind, RunReport } from '../replicate/ports.js';
