@@ -3,6 +3,7 @@ import {
   appendFileSync,
   chmodSync,
   cpSync,
+  existsSync,
   mkdirSync,
   readFileSync,
   renameSync,
@@ -425,6 +426,29 @@ describe('the switches', () => {
 
     writeFileSync(bench.path('source/file'), 'content!');
     await bench.untilSame({ withinMs: WITHIN_MS });
+  });
+});
+
+describe('a file whose size stays the same', () => {
+  it('arrives each time, however soon it is written again', async () => {
+    // rsync compares whole seconds unless it is told otherwise (rsync(1), --modify-window): a file that was sent and
+    // changes once more in the same second, to the same size, looks to it as if it were there already.
+    const bench = new TestBench('same-second');
+    try {
+      const [daemon] = await bench.startDaemons(1);
+      await bench.startSersync();
+      const there = join(daemon!.path(), 'counter');
+      for (let count = 100; count < 120; count++) {
+        writeFileSync(bench.path('source/counter'), `${count}`);
+        await eventually(
+          () => existsSync(there) && readFileSync(there, 'utf8') === `${count}`,
+          { withinMs: WITHIN_MS, everyMs: 2 },
+          () => `the remote has ${readFileSync(there, 'utf8')}, not ${count}`,
+        );
+      }
+    } finally {
+      await bench.close();
+    }
   });
 });
 
