@@ -13,13 +13,14 @@ export function inotifyLimit(limit: InotifyLimit): number | undefined {
   }
 }
 
-/** The root cannot be watched because the user's watches are used up; `directories` are below it. */
-export function watchLimitError(root: string, directories: number): StartError {
+/** The root cannot be watched because the user's watches are used up; `directories` are below it, when counted. */
+export function watchLimitError(root: string, directories: number | undefined): StartError {
   const limit = inotifyLimit('max_user_watches');
-  const enough = sensibleWatches(Math.max(directories, limit ?? 0));
+  const enough = sensibleWatches(Math.max(directories ?? 0, limit ?? 0));
+  const holding = directories === undefined ? '' : ` with its ${directories} directories`;
   return new StartError(
     'SERSYNC_WATCH_LIMIT',
-    `cannot watch ${root}: it holds ${directories} directories, and the inotify watches of this user are used up (fs.inotify.max_user_watches is ${limit ?? 'unknown'}, shared with all programs and containers of the user)`,
+    `cannot watch ${root}${holding}: the inotify watches of this user are used up (fs.inotify.max_user_watches is ${limit ?? 'unknown'}, shared with all programs and containers of the user)`,
     raise('max_user_watches', enough),
   );
 }

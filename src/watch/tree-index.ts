@@ -1,0 +1,238 @@
+import { lstatSync, readdirSync, type Stats } from 'node:fs';
+import { Hint } from '../core/hint.js';
+import type { Filter } from '../core/filter.js';
+import { join, nameOf, ROOT, type RelativePath } from '../core/relative-path.js';
+
+/**
+ * What a tree looked like when it was last told of: inode and ctime of every name, some 160 bytes each. Comparing finds
+ * what a watcher missed. Every change of content, mode, owner or link count moves the ctime; every name that comes or
+ * goes moves that of its directory.
+ *
+ * What is remembered was read *before* it is told, so whoever looks after being told sees that state or a later one.
+ */
+export class TreeIndex {
+  private readonly root: Entry = { inode: 0, ctimeMs: NEVER, children: new Map() };
+  private found: Finding[] = [];
+  private directoriesMoved = false;
+
+  constructor(
+    /** Absolute; bytes as in `RelativePath`. */
+    private readonly rootBytes: string,
+    private readonly filter: Filter,
+    /** The clock of the file system: milliseconds since 1970. */
+    private readonly now: () => number = Date.now,
+  ) {}
+
+  get directories(): number {
+    const count = (entry: Entry): number =>
+      [...(entry.children?.values() ?? [])].reduce((sum, child) => sum + (child.children ? count(child) : 0), 1);
+    return count(this.root);
+  }
+
+  /** Compares directories only, and the names in those that changed. Some 3 µs a directory. */
+  sweep(): Comparison {
+    return this.comparing(() => {
+      this.compareDirectory(this.root, ROOT, 'directories');
+    });
+  }
+
+  /** Compares every name at and below `path`. Some 3 µs a name. */
+  audit(path: RelativePath = ROOT): Comparison {
+    return this.comparing(() => {
+      const entry = this.find(path);
+      // A directory that is not known is found by comparing what is above it.
+      if (entry?.children === undefined) this.compareDirectory(this.root, ROOT, 'directories');
+      else this.compareDirectory(entry, path, 'all');
+    });
+  }
+
+  /** What is being told of a name that is not a directory, by somebody else: no need to tell it again. */
+  note({ path, inode, ctimeMs }: Sighting): void {
+    const parent = this.find(path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : ROOT);
+    if (parent?.children === undefined || parent.children.get(nameOf(path))?.children !== undefined) return;
+    if (inode === 0) parent.children.delete(nameOf(path));
+    else parent.children.set(nameOf(path), { inode, ctimeMs: this.settled(ctimeMs), children: undefined });
+  }
+
+  private comparing(compare: () => void): Comparison {
+    this.found = [];
+    this.directoriesMoved = false;
+    compare();
+    return { found: this.found, directoriesMoved: this.directoriesMoved };
+  }
+
+  private find(path: RelativePath): Entry | undefined {
+    if (path === ROOT) return this.root;
+    let entry: Entry | undefined = this.root;
+    for (const name of path.split('/')) entry = entry?.children?.get(name);
+    return entry;
+  }
+
+  private compareDirectory(top: Entry, topPath: RelativePath, depth: Depth): void {
+    const toCompare: Place[] = [{ directory: top, path: topPath }];
+    for (let next = toCompare.pop(); next !== undefined; next = toCompare.pop()) {
+      const { directory, path } = next;
+      // Before the names are read: what comes after this moves the ctime again.
+      const stats = this.look(path);
+      if (stats?.isDirectory() !== true) continue;
+      const isChanged = directory.inode !== stats.ino || directory.ctimeMs !== stats.ctimeMs;
+      if (isChanged && directory.inode !== 0) this.tellDirectory(directory, path, stats);
+      if (isChanged || depth === 'all') this.compareNames(directory, path, isChanged ? this.list(path) : undefined);
+      directory.inode = stats.ino;
+      directory.ctimeMs = this.settled(stats.ctimeMs);
+      for (const [name, child] of directory.children ?? []) {
+        if (child.children !== undefined) toCompare.push({ directory: child, path: join(path, name) });
+      }
+    }
+  }
+
+  private tellDirectory(directory: Entry, path: RelativePath, stats: Stats): void {
+    if (directory.inode === stats.ino) {
+      this.tell(path, Hint.attributes | Hint.directory);
+      return;
+    }
+    // Replaced since the names above it were compared.
+    directory.children = new Map();
+    this.tell(path, Hint.created | Hint.directory);
+    this.directoriesMoved = true;
+  }
+
+  /** `names`: as listed now; undefined when they are known to be the same. */
+  private compareNames(directory: Entry, path: RelativePath, names: readonly string[] | undefined): void {
+    const { children } = directory;
+    if (children === undefined) return;
+    for (const name of names ?? [...children.keys()]) this.compareName(children, name, join(path, name));
+    if (names === undefined) return;
+    const present = new Set(names);
+    for (const [name, child] of children) {
+      if (!present.has(name)) this.remove(children, name, child, join(path, name));
+    }
+  }
+
+  private compareName(children: Map<string, Entry>, name: string, path: RelativePath): void {
+    const known = children.get(name);
+    const stats = this.look(path);
+    if (stats === undefined) {
+      if (known !== undefined) this.remove(children, name, known, path);
+      return;
+    }
+    const isDirectory = stats.isDirectory();
+    if (this.filter.isExcluded(path, isDirectory)) return;
+    const isSame = known?.inode === stats.ino && (known.children !== undefined) === isDirectory;
+    // A directory that is the same is compared in its turn.
+    if (isSame && (isDirectory || known.ctimeMs === stats.ctimeMs)) return;
+    if (isDirectory) {
+      // Whoever is told looks at everything below.
+      children.set(name, this.remember(path, stats));
+      this.tell(path, Hint.created | Hint.directory);
+      this.directoriesMoved = true;
+      return;
+    }
+    if (known?.children !== undefined) this.directoriesMoved = true;
+    children.set(name, { inode: stats.ino, ctimeMs: this.settled(stats.ctimeMs), children: undefined });
+    this.tell(path, known === undefined ? Hint.created | Hint.unknown : Hint.unknown);
+  }
+
+  private remove(children: Map<string, Entry>, name: string, known: Entry, path: RelativePath): void {
+    children.delete(name);
+    if (known.children !== undefined) this.directoriesMoved = true;
+    this.tell(path, Hint.removed | (known.children === undefined ? 0 : Hint.directory));
+  }
+
+  /** A directory and everything below it, as it is now. */
+  private remember(topPath: RelativePath, topStats: Stats): Entry {
+    const top = this.directoryEntry(topStats);
+    const toList: Place[] = [{ directory: top, path: topPath }];
+    for (let next = toList.pop(); next !== undefined; next = toList.pop()) {
+      const { directory, path } = next;
+      for (const name of this.list(path)) {
+        const childPath = join(path, name);
+        const stats = this.look(childPath);
+        if (stats === undefined || this.filter.isExcluded(childPath, stats.isDirectory())) continue;
+        if (!stats.isDirectory()) {
+          const ctimeMs = this.settled(stats.ctimeMs);
+          directory.children?.set(name, { inode: stats.ino, ctimeMs, children: undefined });
+          continue;
+        }
+        const child = this.directoryEntry(stats);
+        directory.children?.set(name, child);
+        toList.push({ directory: child, path: childPath });
+      }
+    }
+    return top;
+  }
+
+  private directoryEntry(stats: Stats): Entry {
+    return { inode: stats.ino, ctimeMs: this.settled(stats.ctimeMs), children: new Map() };
+  }
+
+  /**
+   * A ctime to compare with later. The kernel takes it from a clock that ticks every few milliseconds: after a change of
+   * just now, another one in the same tick would not show. Such a time equals nothing, so the name is told once more.
+   */
+  private settled(ctimeMs: number): number {
+    return ctimeMs > this.now() - CLOCK_MARGIN_MS ? NEVER : ctimeMs;
+  }
+
+  private tell(path: RelativePath, hint: Hint): void {
+    this.found.push({ path, hint });
+  }
+
+  private look(path: RelativePath): Stats | undefined {
+    try {
+      return lstatSync(this.absolute(path), { throwIfNoEntry: false });
+    } catch {
+      // A parent that is a file by now, or may not be searched: there is nothing that we could tell of.
+      return undefined;
+    }
+  }
+
+  private list(path: RelativePath): string[] {
+    try {
+      return readdirSync(this.absolute(path), { encoding: 'latin1' });
+    } catch {
+      // Gone by now (the comparison of what is above finds that), or unreadable: the transfer says so.
+      return [];
+    }
+  }
+
+  private absolute(path: RelativePath): Buffer {
+    return Buffer.from(path === ROOT ? this.rootBytes : `${this.rootBytes}/${path}`, 'latin1');
+  }
+}
+
+export interface Finding {
+  readonly path: RelativePath;
+  readonly hint: Hint;
+}
+
+export interface Comparison {
+  readonly found: readonly Finding[];
+  /** Directories appeared, vanished or are others now: a watcher may not watch them. */
+  readonly directoriesMoved: boolean;
+}
+
+/** What lstat said about a name just before somebody was told of it; inode 0 when there was nothing. */
+export interface Sighting {
+  readonly path: RelativePath;
+  readonly inode: number;
+  readonly ctimeMs: number;
+}
+
+interface Entry {
+  inode: number;
+  ctimeMs: number;
+  /** Undefined for what is not a directory. */
+  children: Map<string, Entry> | undefined;
+}
+
+interface Place {
+  readonly directory: Entry;
+  readonly path: RelativePath;
+}
+
+type Depth = 'directories' | 'all';
+
+/** Equals no time, not even itself. */
+const NEVER = NaN;
+const CLOCK_MARGIN_MS = 30;
