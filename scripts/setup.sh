@@ -10,7 +10,7 @@ readonly NODE_MAJOR=20
 
 # What to install (Debian's names) where a command is missing.
 readonly RUN_TOOLS=(rsync:rsync)
-readonly TEST_TOOLS=(rsync:rsync git:git ssh:openssh-client ps:procps tar:tar setpriv:util-linux)
+readonly TEST_TOOLS=(rsync:rsync git:git ssh:openssh-client ps:procps tar:tar script:bsdutils unshare:util-linux)
 
 say() { printf '==> %s\n' "$*" >&2; }
 

@@ -80,7 +80,7 @@ export class TestBench {
     return file;
   }
 
-  /** Starts the program on the source and the daemons; resolves once it watches (and, with `-r`, has brought all over). */
+  /** Starts the program on the source and the daemons, with -r; resolves once it watches. */
   async startSersync({ args, env, dontWait, ...config }: StartOptions = {}): Promise<SersyncProcess> {
     const sersync = this.spawnSersync({
       config: this.writeConfig(config),
@@ -88,6 +88,19 @@ export class TestBench {
       ...(env === undefined ? {} : { env }),
     });
     if (dontWait !== true) await sersync.waitForLog('watch:ready', {}, 30_000);
+    return sersync;
+  }
+
+  /** Starts the program with -r; resolves once every remote equals the source and no resync is under way any more. */
+  async startSynced({
+    isExcluded,
+    ...options
+  }: StartOptions & Pick<TreeComparison, 'isExcluded'> = {}): Promise<SersyncProcess> {
+    const sersync = await this.startSersync(options);
+    for (const daemon of this.daemons) {
+      await sersync.waitForLog('resync:finished', { remote: this.remoteName(daemon) }, 60_000);
+    }
+    await this.untilSame({ withinMs: 10_000, ...(isExcluded === undefined ? {} : { isExcluded }) });
     return sersync;
   }
 

@@ -56,8 +56,7 @@ describe('a remote that does not work', () => {
       const OUTAGE_MS = 60_000;
       const [first, second, broken] = await bench.startDaemons(3);
       const others = [first!.path(), second!.path()];
-      const sersync = await bench.startSersync();
-      await bench.untilSame({ withinMs: 10_000 });
+      const sersync = await bench.startSynced();
 
       const well: number[] = [];
       for (let round = 0; round < 9; round++) well.push(await burst(`well-${round}`, others));
@@ -84,8 +83,7 @@ describe('a remote that does not work', () => {
 
   it('breaks off in the middle of a large file, and has it whole afterwards', async () => {
     const [daemon] = await bench.startDaemons(1);
-    await bench.startSersync({ params: '-artz --bwlimit=20m' });
-    await bench.untilSame({ withinMs: 10_000 });
+    await bench.startSynced({ params: '-artz --bwlimit=20m' });
     writeFileSync(bench.path('source/large'), Buffer.alloc(60_000_000, 'noise to send'));
     await eventually(
       () => readdirSync(daemon!.path()).some((name) => name.startsWith('.large.')),
@@ -140,8 +138,7 @@ describe('crontab', () => {
   ])('$title repairs what was deleted, changed and added by hand on the remote', async ({ schedule, withinMs }) => {
     const [daemon] = await bench.startDaemons(1);
     plantFiles(100);
-    const sersync = await bench.startSersync({ crontab: { schedule } });
-    await bench.untilSame({ withinMs: 10_000 });
+    const sersync = await bench.startSynced({ crontab: { schedule } });
 
     rmSync(join(daemon!.path(), 'directory-1/file-1'));
     rmSync(join(daemon!.path(), 'directory-2'), { recursive: true });
@@ -163,15 +160,15 @@ describe('crontab', () => {
     const [daemon] = await bench.startDaemons(1);
     plantFiles(20);
     writeFileSync(bench.path('source/a.log'), 'excluded');
-    await bench.startSersync({
+    const there = (path: string): string => join(daemon!.path(), path);
+    await bench.startSynced({
       crontab: { schedule: '*/5 * * * * *', excludes: ['*.php', 'info/*'] },
       excludes: ['(.*)\\.log', '^cache/*'],
+      isExcluded,
     });
-    const there = (path: string): string => join(daemon!.path(), path);
     const excluded = ['b.log', 'index.php', 'directory-1/x.php', 'info/f', 'cache/f', 'directory-2/c.log'];
     mkdirSync(there('info'), { recursive: true });
     mkdirSync(there('cache'), { recursive: true });
-    await bench.untilSame({ withinMs: 10_000, isExcluded });
     for (const path of excluded) writeFileSync(there(path), 'by hand');
     writeFileSync(there('extra'), 'by hand');
 
@@ -193,8 +190,7 @@ describe('crontab', () => {
   it('deletes nothing where <delete> is off', async () => {
     const [daemon] = await bench.startDaemons(1);
     plantFiles(20);
-    await bench.startSersync({ crontab: { schedule: '*/5 * * * * *' }, switches: { delete: false } });
-    await bench.untilSame({ withinMs: 10_000 });
+    await bench.startSynced({ crontab: { schedule: '*/5 * * * * *' }, switches: { delete: false } });
     writeFileSync(join(daemon!.path(), 'extra'), 'by hand');
     rmSync(join(daemon!.path(), 'directory-1/file-1'));
     rmSync(bench.path('source/directory-2'), { recursive: true });
@@ -212,8 +208,7 @@ describe('crontab', () => {
   it('leaves right what changes while it runs', async () => {
     await bench.startDaemons(2);
     plantFiles(3_000);
-    const sersync = await bench.startSersync({ crontab: { schedule: '* * * * * *' } });
-    await bench.untilSame({ withinMs: 20_000 });
+    const sersync = await bench.startSynced({ crontab: { schedule: '* * * * * *' } });
     const crontabRuns = (): number =>
       sersync.events('resync:finished').filter((line) => String(line['reason']).includes('cron')).length;
 
@@ -229,8 +224,11 @@ describe('crontab', () => {
       await sleep(5);
     }
 
-    expect(crontabRuns(), sersync.transcript()).toBeGreaterThanOrEqual(enough);
-    await bench.untilSame({ withinMs: 5_000 });
+    const runsMeanwhile = crontabRuns();
+    await bench.untilSame({ withinMs: 10_000 });
+    expect(runsMeanwhile, `changes kept the crontab from its end:\n${sersync.transcript()}`).toBeGreaterThanOrEqual(
+      enough,
+    );
   });
 });
 
@@ -280,8 +278,7 @@ describe('a file that the remote does not take', () => {
         execFileSync('umount', [mount]);
       });
       const [daemon] = await bench.startDaemons(1, { modules: [{ name: 'backup', path: mount }] });
-      const sersync = await bench.startSersync();
-      await bench.untilSame({ withinMs: 10_000 });
+      const sersync = await bench.startSynced();
 
       writeFileSync(bench.path('source/a-large'), Buffer.alloc(8_000_000, 'x'));
       for (let file = 0; file < 18; file++) writeFileSync(bench.path(`source/small-${file}`), 'small');

@@ -416,8 +416,7 @@ describe('the switches', () => {
   it('attrib off leaves a mere chmod where it is; the next write brings it', async () => {
     await bench.startDaemons(1);
     writeFileSync(bench.path('source/file'), 'content', { mode: 0o644 });
-    await bench.startSersync();
-    await bench.untilSame({ withinMs: 10_000 });
+    await bench.startSynced();
 
     chmodSync(bench.path('source/file'), 0o600);
     writeFileSync(bench.path('source/other'), 'sent after the chmod');
@@ -459,8 +458,7 @@ describe('a write through a mapping in place', () => {
     try {
       await bench.startDaemons(1);
       writeFileSync(bench.path('source/mapped'), 'before'.repeat(1000));
-      await bench.startSersync();
-      await bench.untilSame({ withinMs: 10_000 });
+      await bench.startSynced();
 
       run(process.execPath, MMAP_WRITE, bench.path('source/mapped'), 'AFTER');
 
@@ -480,8 +478,7 @@ describe('with the customary -u', () => {
     bench = new TestBench('update');
     await bench.startDaemons(1);
     writeFileSync(bench.path('source/page'), 'ours');
-    sersync = await bench.startSersync({ params: '-artuz' });
-    await bench.untilSame({ withinMs: 10_000 });
+    sersync = await bench.startSynced({ params: '-artuz' });
   });
 
   afterAll(() => bench.close());

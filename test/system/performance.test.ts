@@ -33,8 +33,7 @@ describe('compared with bare rsync', () => {
         }
       }
     }
-    const sersync = await bench.startSersync();
-    await bench.untilSame({ withinMs: 10_000 });
+    const sersync = await bench.startSynced();
 
     const [ours, bare]: [number[], number[]] = [[], []];
     for (let round = 0; round < ROUNDS; round++) {
@@ -65,8 +64,7 @@ describe('compared with bare rsync', () => {
   it('an isolated write reaches one remote in at most 3 times a push of that file', async () => {
     const ROUNDS = 21;
     const [daemon] = await bench.startDaemons(1, { modules: ['backup', 'bare'] });
-    const sersync = await bench.startSersync();
-    await bench.untilSame({ withinMs: 10_000 });
+    const sersync = await bench.startSynced();
 
     const [ours, bare]: [number[], number[]] = [[], []];
     for (let round = 0; round < ROUNDS; round++) {
@@ -95,9 +93,7 @@ describe('compared with bare rsync', () => {
         writeFileSync(bench.path(`source/directory-${index}/file-${file}`), '');
       }
     }
-    const sersync = await bench.startSersync();
-    await sersync.waitForLog('resync:finished', {}, 60_000);
-    await bench.untilSame({ withinMs: 10_000 });
+    const sersync = await bench.startSynced();
     const usage = (): { cpuMs: number; connections: number } => ({
       cpuMs: sersync.cpuMs(),
       connections: daemon!.connections(),
