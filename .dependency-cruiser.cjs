@@ -20,7 +20,6 @@ const adapterRules = ADAPTERS.map((adapter) => ({
 /** The one file that may import each third-party library. */
 const LIBRARY_HOMES = {
   'fast-xml-parser': '^src/config/confxml\\.ts$',
-  'shell-quote': '^src/config/shell-words\\.ts$',
   '@parcel/watcher': '^src/watch/parcel-watcher\\.ts$',
   koffi: '^src/watch/inotify\\.ts$',
   piscina: '^src/transfer/pool\\.ts$',

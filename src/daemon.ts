@@ -60,7 +60,7 @@ export async function startService(config: Config, options: ServiceOptions): Pro
   const events = createEvents((error) => {
     logger.error('observer:failed', { error: messageOf(error) });
   });
-  logEvents(events, logger, REPLICA_LIMITS.remindEveryMs, clock);
+  logEvents(events, logger, { debug: config.debug, remindEveryMs: REPLICA_LIMITS.remindEveryMs, clock });
   options.onEvents?.(events);
   const release = new Releases();
   try {

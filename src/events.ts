@@ -74,14 +74,14 @@ export type Events = EventEmitter<EventMap>;
 /** A new bus. A listener that throws is a bug of an observer and must not reach the parts: `onListenerError` gets it. */
 export function createEvents(onListenerError: (error: unknown) => void): Events {
   const events = new EventEmitter<EventMap>();
-  const emit = events.emit.bind(events) as (...args: unknown[]) => boolean;
-  events.emit = ((...args: unknown[]) => {
+  const emit = events.emit.bind(events);
+  events.emit = (...args) => {
     try {
       return emit(...args);
     } catch (error) {
       onListenerError(error);
       return true;
     }
-  }) as typeof events.emit;
+  };
   return events;
 }

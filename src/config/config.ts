@@ -1,20 +1,11 @@
+import type { EventSwitches } from '../core/event-switches.js';
+
+export type { EventSwitches };
+
 /**
  * The configuration as the program uses it: complete, typed and validated. What confxml.xml leaves out has its default
  * in `DEFAULTS`, and nowhere else. Text is as in the file (Unicode); paths of the disk are turned into bytes where used.
  */
-
-/** `<inotify>`: which changes count (docs/confxml.md has the table of what each one does). */
-export interface EventSwitches {
-  /** Names that are removed are removed on the remotes. Off: nothing is ever deleted there. */
-  readonly delete: boolean;
-  readonly createFolder: boolean;
-  readonly createFile: boolean;
-  readonly closeWrite: boolean;
-  readonly moveFrom: boolean;
-  readonly moveTo: boolean;
-  readonly attrib: boolean;
-  readonly modify: boolean;
-}
 
 /** One `<remote>`: an rsync server that receives the tree. */
 export interface RemoteConfig {

@@ -35,9 +35,18 @@ const LEVELS: Partial<Record<keyof EventMap, Level>> = {
 const BURST = 50;
 const PROGRESS_EVERY_MS = 10_000;
 
-/** Logs the events of the bus. A path that keeps failing is logged once, then once per `remindEveryMs`. */
-export function logEvents(events: Events, logger: Logger, remindEveryMs: number, clock: Clock): void {
+export interface EventLogOptions {
+  /** Whether there is a line for each event and run (`<debug>`). */
+  readonly debug: boolean;
+  /** A path that keeps failing is logged once, then once in this time. */
+  readonly remindEveryMs: number;
+  readonly clock: Clock;
+}
+
+/** Logs the events of the bus. */
+export function logEvents(events: Events, logger: Logger, { debug, remindEveryMs, clock }: EventLogOptions): void {
   for (const [event, level] of Object.entries(LEVELS) as [keyof EventMap, Level][]) {
+    if (level === 'debug' && !debug) continue;
     const isDue = dueTest(event, remindEveryMs, clock);
     const burst = new Burst(remindEveryMs, clock, (count) => {
       logger[level](event, { more: count, hint: `${count} more of these since the last line` });

@@ -3,7 +3,7 @@ import type { DirtyPath } from '../core/dirty-set.js';
 import type { Filter } from '../core/filter.js';
 import { Hint } from '../core/hint.js';
 import { ROOT, type RelativePath } from '../core/relative-path.js';
-import { effectOf, type EventSwitches } from './event-switches.js';
+import { effectOf, type EventSwitches } from '../core/event-switches.js';
 
 export interface FilterQueueTimes {
   /** A file that counts as it grows is released when nothing was written for this long ... */
@@ -76,8 +76,10 @@ export class FilterQueue {
     else if (effect.contents) for (const file of this.#options.filesBelow(path)) this.#releaseFile(file, now);
     if (effect.now) this.#releaseNow(path, isDirectory, now);
     else if (effect.release && this.#waiting.has(path)) this.#releaseNow(path, false, now);
-    else if (effect.inspect && this.#options.inspect(path) !== 'file') this.#releaseNow(path, false, now);
-    if (effect.whenQuiet || effect.whenClosed) this.#wait(path, effect.whenQuiet, now);
+    // A link or a device is complete as it is: nobody will close it.
+    const isComplete = effect.inspect && this.#options.inspect(path) !== 'file';
+    if (isComplete) this.#releaseNow(path, false, now);
+    else if (effect.whenQuiet || effect.whenClosed) this.#wait(path, effect.whenQuiet, now);
   }
 
   /** Releases whatever is being waited for: before the service stops. */

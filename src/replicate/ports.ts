@@ -22,6 +22,8 @@ export type TransferTask =
       /** Copies the directories (with everything below for `subtree`); deletes nothing, says whether there is something extra. */
       readonly kind: 'trees';
       readonly looks: readonly Look[];
+      /** Part of a full resync: what looks the same to the second is the same. */
+      readonly resync: boolean;
       /** The crontab's resync: its patterns hold too. */
       readonly crontab: boolean;
     }

@@ -222,7 +222,7 @@ export class Replica {
     this.#isStopped = true;
     this.#cancelTimer?.();
     this.cancelRuns();
-    await Promise.all([...this.#batches].map((batch) => batch.settled));
+    await Promise.all([...this.#batches].flatMap((batch) => batch.settled ?? []));
   }
 
   /** Ends the runs in flight now. */
@@ -389,7 +389,7 @@ export class Replica {
     if (kind === 'large') return { kind: 'entries', looks, largeBytes: 0 };
     const whole = looks.find((look) => look.path === ROOT && look.scope === 'subtree');
     if (whole !== undefined && looks.length === 1) return { kind: 'divide', path: ROOT, crontab };
-    return { kind: 'trees', looks, crontab };
+    return { kind: 'trees', looks, resync: kind === 'resync', crontab };
   }
 
   #settle(batch: Batch, report: RunReport, extras: readonly RelativePath[]): void {
@@ -487,7 +487,15 @@ export class Replica {
     const isFailing = failingTest(verdict, report);
     const sinceOf = timesOf(batch, now);
     const looks = new Map(batch.looks.map((look) => [look.path, look]));
+    const obstructed = new Set(
+      report.complaints.flatMap(({ kind, path }) => (kind === 'obstructed' && path !== undefined ? [path] : [])),
+    );
     for (const { path, reason } of verdict.failed) {
+      if (obstructed.has(path) && batch.kind !== 'entries') {
+        // A copying run deletes nothing; by name, what stands in the way on the remote is replaced.
+        this.#changes.mark({ path, scope: 'entry', gone: false, alone: false, since: sinceOf(path) });
+        continue;
+      }
       // What was named but not asked for is looked at as a subtree: it may be a directory that could not be made.
       const look = looks.get(path) ?? { path, scope: 'subtree', gone: false, alone: false, since: sinceOf(path) };
       this.#fail(look, { ...failure, reason }, now, verdict.hint);

@@ -22,9 +22,23 @@ export interface RemoteTarget {
 const DEFAULT_TIMEOUT_SECONDS = 120;
 const CONNECT_TIMEOUT_SECONDS = 10;
 
-/** What we decide ourselves, for every run by name; in the user's params it would delete or skip what we did not ask for. */
+/** What we decide ourselves, for every run by name; in the user's params it would delete, skip or hide what we did not ask for. */
 const OURS =
-  /^--(del|delete|delete-(before|during|delay|after|excluded|missing-args)|max-delete=.*|remove-(source|sent)-files|files-from=.*|from0|dry-run|no-R|no-relative|list-only|force)$/;
+  /^--(del|delete|delete-(before|during|delay|after|excluded|missing-args)|max-delete=.*|remove-(source|sent)-files|files-from=.*|from0|dry-run|no-R|no-relative|list-only|force|quiet|out-format=.*|log-format=.*|stderr=.*)$/;
+/** The same as flags in a cluster: `-n` dry run, `-q` quiet, `-0` from0. */
+const OUR_FLAGS = /[nq0]/g;
+/** Flags whose value is the rest of the word, or the next word. */
+const VALUE_FLAGS = /[BefMT@]/;
+const VALUE_OPTIONS = new Set(
+  (
+    'address block-size bwlimit checksum-choice chmod chown compare-dest compress-level contimeout copy-as copy-dest ' +
+    'debug exclude exclude-from filter groupmap iconv include include-from info link-dest log-file max-size min-size ' +
+    'modify-window partial-dir password-file port protocol remote-option rsh rsync-path skip-compress sockopts ' +
+    'suffix temp-dir timeout usermap backup-dir'
+  )
+    .split(' ')
+    .map((option) => `--${option}`),
+);
 
 export interface Params {
   /** What is handed to rsync. */
@@ -39,40 +53,65 @@ export interface Params {
 
 /** Sorts the words of `commonParams` into what rsync gets and what the service decides itself. */
 export function readParams(words: readonly string[]): Params {
-  const dropped = words.filter((word) => OURS.test(word));
-  return {
-    kept: words.filter((word) => !OURS.test(word)),
-    dropped,
-    deletes: dropped.some((word) => word.startsWith('--del')),
-    keepsNewer: words.some((word) => word === '--update' || /^-[a-zA-Z]*u/.test(shortFlags(word))),
-  };
+  const kept: string[] = [];
+  const dropped: string[] = [];
+  let keepsNewer = false;
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index] ?? '';
+    if (OURS.test(word)) {
+      dropped.push(word);
+      continue;
+    }
+    const flags = shortFlags(word);
+    keepsNewer ||= word === '--update' || flags.includes('u');
+    const ours = flags.match(OUR_FLAGS);
+    if (ours !== null) dropped.push(`-${ours.join('')}`);
+    const rest = flags === '' ? word : `-${flags.replace(OUR_FLAGS, '')}${word.slice(1 + flags.length)}`;
+    if (rest !== '-') kept.push(rest);
+    // The value of an option is nobody's flag, whatever it begins with: `-f '- *.log'`.
+    if (takesNextWord(word) && index + 1 < words.length) kept.push(words[++index] ?? '');
+  }
+  return { kept, dropped, deletes: dropped.some((word) => word.startsWith('--del')), keepsNewer };
 }
 
-/** The cluster of flags before the first one that takes a value: `-ae ssh` says `-a` and `-e`. */
+function takesNextWord(word: string): boolean {
+  if (word.startsWith('--')) return VALUE_OPTIONS.has(word);
+  return word.startsWith('-') && word.search(VALUE_FLAGS) === word.length - 1;
+}
+
+/** The flags of a cluster before the first one that takes a value: `-ae ssh` says `a`, then `e` with a value. */
 function shortFlags(word: string): string {
   if (word.startsWith('--') || !word.startsWith('-')) return '';
-  const value = word.search(/[efBMTf@]/);
-  return value < 0 ? word : word.slice(0, value);
+  const value = word.search(VALUE_FLAGS);
+  return value < 0 ? word.slice(1) : word.slice(1, value);
 }
 
 /** Itemized changes, length and name: read back by `parseItemized` (rsync-output.ts). */
 export interface RunArgs {
   readonly deletes: boolean;
+  /** Times are compared to the nanosecond: for what has changed just now. */
+  readonly isExact: boolean;
   /** `--filter`-like rules for what rsync finds by itself. */
   readonly rules: readonly string[];
   readonly outFormat: string;
 }
 
 /** Names given on standard input, each for itself; what is missing here is deleted there. */
-export function entriesArgs(target: RemoteTarget, { deletes, outFormat }: RunArgs): string[] {
+export function entriesArgs(target: RemoteTarget, { deletes, isExact, outFormat }: RunArgs): string[] {
   const missing = deletes ? ['--delete-missing-args', '--force'] : ['--ignore-missing-args'];
-  return rsyncArgs(target, ['--no-r', '-d', ...missing, outFormat]);
+  return rsyncArgs(target, ['--no-r', '-d', ...missing, ...precision(target, isExact), outFormat]);
 }
 
 /** Directories given on standard input with what is in them. Deletes nothing; says on stderr whether something is extra. */
-export function treesArgs(target: RemoteTarget, recursive: boolean, { deletes, rules, outFormat }: RunArgs): string[] {
-  const ask = deletes ? ['--delete', '--max-delete=0'] : [];
-  return rsyncArgs(target, [...depth(recursive), ...ask, outFormat, ...rules]);
+export function treesArgs(target: RemoteTarget, recursive: boolean, run: RunArgs): string[] {
+  const ask = run.deletes ? ['--delete', '--max-delete=0'] : [];
+  return rsyncArgs(target, [
+    ...depth(recursive),
+    ...ask,
+    ...precision(target, run.isExact),
+    run.outFormat,
+    ...run.rules,
+  ]);
 }
 
 /** Lists what only the remote has in the directories given on standard input; changes nothing. */
@@ -86,6 +125,16 @@ export function extrasArgs(target: RemoteTarget, recursive: boolean, { rules, ou
     outFormat,
     ...rules,
   ]);
+}
+
+/**
+ * rsync takes two files of the same size for equal when their times differ by less than a second (3.5.0, no
+ * --modify-window): a file that is written twice within a second would keep its first content. A full resync compares by
+ * the second all the same, so that a remote whose file system knows nothing finer is not sent everything each time.
+ */
+function precision({ params }: RemoteTarget, isExact: boolean): string[] {
+  const isTheirs = params.some((word) => word.startsWith('--modify-window') || /^-[a-zA-Z]*@/.test(word));
+  return isExact && !isTheirs ? ['--modify-window=-1'] : [];
 }
 
 function depth(recursive: boolean): string[] {

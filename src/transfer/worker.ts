@@ -82,7 +82,7 @@ async function sendEntries(
   if (refused !== undefined) return { ...DONE, exitCode: null, refused };
 
   const report = await runTask(context, port, {
-    args: entriesArgs(context.target, { deletes: context.deletes, rules: [], outFormat: OUT_FORMAT }),
+    args: entriesArgs(context.target, { deletes: context.deletes, isExact: true, rules: [], outFormat: OUT_FORMAT }),
     input: [nameList(names.keys())],
     isOurs: within([...names.keys()]),
   });
@@ -104,7 +104,12 @@ async function sendTrees(
   const created: RelativePath[] = [];
   const isOurs = within(directories.map(({ path }) => path));
   const onCreated = (path: RelativePath): void => void created.push(path);
-  const runArgs = { deletes: context.deletes, rules: rulesFor(context, task.crontab), outFormat: OUT_FORMAT };
+  const runArgs = {
+    deletes: context.deletes,
+    isExact: !task.resync,
+    rules: rulesFor(context, task.crontab),
+    outFormat: OUT_FORMAT,
+  };
   // rsync knows nothing of regular expressions: with a filter the walk is ours, and what is extra must be asked for.
   const isWalked = context.excludes.length > 0;
   const report = await runTask(context, port, {
@@ -143,6 +148,7 @@ async function listExtras(
   const report = await runTask(context, port, {
     args: extrasArgs(context.target, directories[0]?.scope === 'subtree', {
       deletes: false,
+      isExact: false,
       rules: rulesFor(context, task.crontab),
       outFormat: OUT_FORMAT,
     }),
@@ -203,7 +209,11 @@ async function runTask(
     input,
     onLine(line) {
       const item = parseItemized(line);
-      if (item === undefined) return;
+      if (item === undefined) {
+        // Some complaints come on standard output: "cannot delete non-empty directory: x" (3.5.0).
+        complaints.read(line.toString('latin1'));
+        return;
+      }
       if (item.isDeletion) onExtra?.(item.path, item.isDirectory);
       if (item.isCreated) onCreated?.(item.path);
       if (!item.isSentFile) return;

@@ -65,6 +65,8 @@ export class ParcelWatcher implements TreeWatcher {
       // After the subscription: what changes while the index is read raises an event.
       await this.index.ask({ kind: 'sweep' });
       const { directories } = await this.index.ask({ kind: 'count' });
+      // What has not changed since is not fresh any more (tree-index.ts).
+      await this.compare({ kind: 'sweep' });
       this.timers.every(this.pace.rootCheckMs, () => {
         this.checkRoot();
       });

@@ -11,7 +11,7 @@ import { join, nameOf, ROOT, type RelativePath } from '../core/relative-path.js'
  * What is remembered was read *before* it is told, so whoever looks after being told sees that state or a later one.
  */
 export class TreeIndex {
-  private readonly root: Entry = { inode: 0, ctimeMs: NEVER, children: new Map() };
+  private readonly root: Entry = { inode: 0, ctimeMs: NEVER, children: new Map(), isFresh: false };
   private found: Finding[] = [];
   private directoriesMoved = false;
 
@@ -50,8 +50,8 @@ export class TreeIndex {
   note({ path, inode, ctimeMs }: Sighting): void {
     const parent = this.find(path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : ROOT);
     if (parent?.children === undefined || parent.children.get(nameOf(path))?.children !== undefined) return;
-    if (inode === 0) parent.children.delete(nameOf(path));
-    else parent.children.set(nameOf(path), { inode, ctimeMs: this.settled(ctimeMs), children: undefined });
+    // A name that was gone is kept until a comparison finds it gone: whoever was told may have looked when it was back.
+    parent.children.set(nameOf(path), fileEntry(inode, this.settled(ctimeMs)));
   }
 
   private comparing(compare: () => void): Comparison {
@@ -78,6 +78,7 @@ export class TreeIndex {
       const isChanged = directory.inode !== stats.ino || directory.ctimeMs !== stats.ctimeMs;
       if (isChanged && directory.inode !== 0) this.tellDirectory(directory, path, stats);
       if (isChanged || depth === 'all') this.compareNames(directory, path, isChanged ? this.list(path) : undefined);
+      if (!isChanged) directory.isFresh = false;
       directory.inode = stats.ino;
       directory.ctimeMs = this.settled(stats.ctimeMs);
       for (const [name, child] of directory.children ?? []) {
@@ -88,7 +89,7 @@ export class TreeIndex {
 
   private tellDirectory(directory: Entry, path: RelativePath, stats: Stats): void {
     if (directory.inode === stats.ino) {
-      this.tell(path, Hint.attributes | Hint.directory);
+      this.tell(path, (directory.isFresh ? Hint.created : Hint.attributes) | Hint.directory);
       return;
     }
     // Replaced since the names above it were compared.
@@ -129,7 +130,7 @@ export class TreeIndex {
       return;
     }
     if (known?.children !== undefined) this.directoriesMoved = true;
-    children.set(name, { inode: stats.ino, ctimeMs: this.settled(stats.ctimeMs), children: undefined });
+    children.set(name, fileEntry(stats.ino, this.settled(stats.ctimeMs)));
     this.tell(path, known === undefined ? Hint.created | Hint.unknown : Hint.unknown);
   }
 
@@ -150,8 +151,7 @@ export class TreeIndex {
         const stats = this.look(childPath);
         if (stats === undefined || this.filter.isExcluded(childPath, stats.isDirectory())) continue;
         if (!stats.isDirectory()) {
-          const ctimeMs = this.settled(stats.ctimeMs);
-          directory.children?.set(name, { inode: stats.ino, ctimeMs, children: undefined });
+          directory.children?.set(name, fileEntry(stats.ino, this.settled(stats.ctimeMs)));
           continue;
         }
         const child = this.directoryEntry(stats);
@@ -163,7 +163,7 @@ export class TreeIndex {
   }
 
   private directoryEntry(stats: Stats): Entry {
-    return { inode: stats.ino, ctimeMs: this.settled(stats.ctimeMs), children: new Map() };
+    return { inode: stats.ino, ctimeMs: this.settled(stats.ctimeMs), children: new Map(), isFresh: true };
   }
 
   /**
@@ -212,7 +212,7 @@ export interface Comparison {
   readonly directoriesMoved: boolean;
 }
 
-/** What lstat said about a name just before somebody was told of it; inode 0 when there was nothing. */
+/** What lstat said about a name just before somebody was told of it; inode 0 (which no file has) when it was gone. */
 export interface Sighting {
   readonly path: RelativePath;
   readonly inode: number;
@@ -224,6 +224,15 @@ interface Entry {
   ctimeMs: number;
   /** Undefined for what is not a directory. */
   children: Map<string, Entry> | undefined;
+  /**
+   * A directory that was told as a whole and has changed ever since. Whoever looked at it may have seen names that came
+   * and went between two comparisons, so it is told as a whole once more.
+   */
+  isFresh: boolean;
+}
+
+function fileEntry(inode: number, ctimeMs: number): Entry {
+  return { inode, ctimeMs, children: undefined, isFresh: false };
 }
 
 interface Place {

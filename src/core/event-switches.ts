@@ -1,7 +1,8 @@
-import { Hint } from '../core/hint.js';
+import { Hint } from './hint.js';
 
-/** `<inotify>`: which changes count. */
+/** `<inotify>`: which changes count (docs/confxml.md has the table of what each one does). */
 export interface EventSwitches {
+  /** Names that are removed are removed on the remotes. Off: nothing is ever deleted there. */
   readonly delete: boolean;
   readonly createFolder: boolean;
   readonly createFile: boolean;

@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest';
+import {
+  entriesArgs,
+  extrasArgs,
+  modulePrefixOf,
+  readParams,
+  remoteName,
+  treesArgs,
+  type RemoteTarget,
+} from '../../../src/transfer/rsync-args.js';
+
+const target: RemoteTarget = { ip: '10.0.0.1', name: 'backup', ssh: false, params: ['-artuz'] };
+const run = { deletes: true, isExact: true, rules: [], outFormat: '--out-format=x' };
+
+describe('readParams', () => {
+  it.each([
+    ['keeps what people customarily write', ['-artuz'], ['-artuz'], []],
+    [
+      'keeps options with their values',
+      ['-az', '--bwlimit=500', '-e', 'ssh -p 22'],
+      ['-az', '--bwlimit=500', '-e', 'ssh -p 22'],
+      [],
+    ],
+    [
+      'takes deleting out, since it is done by name',
+      ['-az', '--delete', '--max-delete=9'],
+      ['-az'],
+      ['--delete', '--max-delete=9'],
+    ],
+    ['takes a dry run and quiet out of a cluster', ['-anzq'], ['-az'], ['-nq']],
+    ['lets nobody delete the source', ['-a', '--remove-source-files'], ['-a'], ['--remove-source-files']],
+    ['leaves the value of a flag alone', ['-f', '- name', '-aqf', '- n q'], ['-f', '- name', '-af', '- n q'], ['-q']],
+    ['leaves the value of a long option alone', ['--exclude', '--delete', '-a'], ['--exclude', '--delete', '-a'], []],
+    ['leaves a value attached to a flag alone', ['-essh -q -n'], ['-essh -q -n'], []],
+  ])('%s', (_title, words, kept, dropped) => {
+    expect(readParams(words)).toMatchObject({ kept, dropped });
+  });
+
+  it.each([
+    [['-artuz'], true],
+    [['-artz'], false],
+    [['--update'], true],
+    [['-e', 'ssh -u'], false],
+    [['-aTu'], false],
+  ])('sees in %j whether newer files are kept: %s', (words, keepsNewer) => {
+    expect(readParams(words).keepsNewer).toBe(keepsNewer);
+  });
+
+  it('sees that the params ask for deleting', () => {
+    expect(readParams(['-a', '--delete-after']).deletes).toBe(true);
+    expect(readParams(['-a']).deletes).toBe(false);
+  });
+});
+
+describe('the arguments of a run', () => {
+  it('puts what a run needs behind the params, so that it wins', () => {
+    const args = entriesArgs(target, run);
+    expect(args[0]).toBe('-artuz');
+    expect(args.indexOf('--no-r')).toBeGreaterThan(0);
+    expect(args.slice(-4)).toEqual(['--files-from=-', '--from0', './', '10.0.0.1::backup/']);
+  });
+
+  it('deletes by name, and not at all when deleting is off', () => {
+    expect(entriesArgs(target, run)).toEqual(expect.arrayContaining(['--delete-missing-args', '--force']));
+    const without = entriesArgs(target, { ...run, deletes: false });
+    expect(without).toContain('--ignore-missing-args');
+    expect(without.filter((word) => word.includes('delete') || word === '--force')).toEqual([]);
+  });
+
+  it('never deletes while it copies trees', () => {
+    const args = treesArgs(target, true, run);
+    expect(args).toEqual(expect.arrayContaining(['-r', '--delete', '--max-delete=0']));
+    expect(treesArgs(target, true, { ...run, deletes: false }).filter((word) => word.includes('delete'))).toEqual([]);
+  });
+
+  it('changes nothing when it lists what is extra', () => {
+    expect(extrasArgs(target, false, run)).toEqual(expect.arrayContaining(['-n', '--no-r', '-d', '--existing']));
+  });
+
+  it('compares times exactly only for what has just changed, and never against the params', () => {
+    expect(entriesArgs(target, run)).toContain('--modify-window=-1');
+    expect(treesArgs(target, true, { ...run, isExact: false })).not.toContain('--modify-window=-1');
+    const theirs = { ...target, params: ['-a', '--modify-window=2'] };
+    expect(entriesArgs(theirs, run)).not.toContain('--modify-window=-1');
+  });
+
+  it.each<[string, Partial<RemoteTarget>, string[], string]>([
+    ['a daemon', {}, ['--sockopts=TCP_NODELAY', '--contimeout=10', '--timeout=120'], '10.0.0.1::backup/'],
+    ['a port', { port: 8730 }, ['--port=8730'], '10.0.0.1::backup/'],
+    [
+      'a password',
+      { auth: { users: 'me', passwordFile: '/etc/p' } },
+      ['--password-file=/etc/p'],
+      'me@10.0.0.1::backup/',
+    ],
+    ['a timeout', { timeoutSeconds: 100 }, ['--timeout=100'], '10.0.0.1::backup/'],
+    ['IPv6', { ip: '::1' }, [], '[::1]::backup/'],
+    ['ssh', { ssh: true, name: '/data' }, ['-e', 'ssh -o BatchMode=yes'], '10.0.0.1:/data/'],
+    ['ssh and a port', { ssh: true, name: '/data', port: 22022 }, ['ssh -o BatchMode=yes -p 22022'], '10.0.0.1:/data/'],
+  ])('reaches %s', (_title, change, options, destination) => {
+    const args = entriesArgs({ ...target, ...change }, run);
+    expect(args).toEqual(expect.arrayContaining(options));
+    expect(args.at(-1)).toBe(destination);
+  });
+
+  it("leaves the user's own ssh, socket options and timeout alone", () => {
+    const ssh = entriesArgs({ ...target, ssh: true, port: 22, params: ['-a', '-e', 'ssh -o X=y'] }, run);
+    expect(ssh.filter((word) => word.startsWith('ssh'))).toEqual(['ssh -o X=y']);
+    const daemon = entriesArgs({ ...target, params: ['-a', '--sockopts=SO_SNDBUF=1', '--timeout=5'] }, run);
+    expect(daemon.filter((word) => word.startsWith('--sockopts'))).toEqual(['--sockopts=SO_SNDBUF=1']);
+    expect(daemon.filter((word) => word.startsWith('--timeout'))).toEqual(['--timeout=5']);
+  });
+});
+
+it('names a remote as people know it', () => {
+  expect(remoteName(target)).toBe('10.0.0.1::backup');
+  expect(remoteName({ ...target, port: 874 })).toBe('10.0.0.1:874::backup');
+  expect(remoteName({ ...target, ssh: true, name: '/data' })).toBe('10.0.0.1:/data');
+});
+
+it('knows what the remote puts before our names', () => {
+  expect(modulePrefixOf({ name: 'm', ssh: false })).toBe('');
+  expect(modulePrefixOf({ name: 'm/sub/dir', ssh: false })).toBe('sub/dir');
+  expect(modulePrefixOf({ name: '/data', ssh: true })).toBe('/data');
+});
