@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
@@ -11,6 +12,8 @@ export interface RsyncProcessOptions {
   /** A line of standard output or error without its end. The Buffer is valid during the call. */
   readonly onLine: (line: Buffer) => void;
   readonly onErrorLine: (line: Buffer) => void;
+  /** rsync is ended when it has read and written nothing for this long. Linux only: elsewhere it is not watched. */
+  readonly silenceMs?: number;
 }
 
 export interface RsyncExit {
@@ -27,9 +30,11 @@ export interface RsyncProcess {
 }
 
 const KILL_AFTER_MS = 2_000;
+const SILENCE_CHECK_MS = 10_000;
 
 /** Runs one rsync in a process group of its own. `done` never rejects but for an error of `input` itself. */
-export function runRsync({ command, cwd, input, onLine, onErrorLine }: RsyncProcessOptions): RsyncProcess {
+export function runRsync(options: RsyncProcessOptions): RsyncProcess {
+  const { command, cwd, input, onLine, onErrorLine, silenceMs } = options;
   const [program, ...args] = command;
   const child = spawn(program, args, {
     cwd,
@@ -51,6 +56,21 @@ export function runRsync({ command, cwd, input, onLine, onErrorLine }: RsyncProc
   splitLines(child.stdout, onLine);
   splitLines(child.stderr, onErrorLine);
 
+  const cancel = (): void => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    signalGroup(child.pid, 'SIGTERM');
+    killTimer ??= setTimeout(() => {
+      signalGroup(child.pid, 'SIGKILL');
+    }, KILL_AFTER_MS);
+  };
+  const stopWatching =
+    silenceMs === undefined
+      ? undefined
+      : onSilence(child.pid, silenceMs, () => {
+          onErrorLine(Buffer.from(`io timeout after ${silenceMs / 1000} seconds of silence`));
+          cancel();
+        });
+
   let inputError: unknown;
   const fed = pipeline(Readable.from(input, { objectMode: false }), child.stdin).catch((error: unknown) => {
     // rsync that ends before it has read its list says why with its exit code; only our own errors count here.
@@ -60,18 +80,42 @@ export function runRsync({ command, cwd, input, onLine, onErrorLine }: RsyncProc
   return {
     done: exited.then(async (exit) => {
       clearTimeout(killTimer);
+      stopWatching?.();
       child.stdin.destroy();
       await fed;
       if (inputError !== undefined) throw inputError as Error;
       return exit;
     }),
-    cancel() {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      signalGroup(child.pid, 'SIGTERM');
-      killTimer ??= setTimeout(() => {
-        signalGroup(child.pid, 'SIGKILL');
-      }, KILL_AFTER_MS);
+    cancel,
+  };
+}
+
+/** Calls `act` once when the process has read and written nothing for `silenceMs` (proc(5), /proc/PID/io). */
+function onSilence(pid: number | undefined, silenceMs: number, act: () => void): () => void {
+  let seen = '';
+  let since = performance.now();
+  const timer = setInterval(
+    () => {
+      let now: string;
+      try {
+        now = readFileSync(`/proc/${pid ?? 0}/io`, 'latin1');
+      } catch {
+        // Ended, or no Linux: there is nothing to be watched.
+        return;
+      }
+      if (now !== seen) {
+        seen = now;
+        since = performance.now();
+      } else if (performance.now() - since >= silenceMs) {
+        clearInterval(timer);
+        act();
+      }
     },
+    Math.min(silenceMs / 4, SILENCE_CHECK_MS),
+  );
+  timer.unref();
+  return () => {
+    clearInterval(timer);
   };
 }
 

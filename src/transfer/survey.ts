@@ -29,6 +29,8 @@ export interface Disk {
 export interface EntriesSurvey {
   readonly names: ReadonlyMap<RelativePath, 'there' | 'missing'>;
   readonly again: readonly Again[];
+  /** Bytes of the largest file among the names. */
+  readonly largest: number;
 }
 
 const DIVIDE_INTO = 64;
@@ -38,6 +40,7 @@ export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: nu
   const lift = createLift(disk);
   const names = new Map<RelativePath, 'there' | 'missing'>();
   const again: Again[] = [];
+  let largest = 0;
   for (const look of looks) {
     const path = lift(look.path);
     const { kind, size } = disk.look(path);
@@ -50,9 +53,10 @@ export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: nu
       again.push({ path, scope: 'entry', gone: look.gone, because: 'large' });
     } else {
       names.set(path, 'there');
+      largest = Math.max(largest, size);
     }
   }
-  return { names, again };
+  return { names, again, largest };
 }
 
 /** What changed while rsync looked: sent but gone now, or gone when it was listed and back now. */

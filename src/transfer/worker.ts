@@ -4,7 +4,14 @@ import { createFilter, type Filter, type FilterSpec } from '../core/filter.js';
 import { ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
 import { temporaryRules } from '../core/temporaries.js';
 import type { RunProgress, RunReport, TransferTask } from '../replicate/ports.js';
-import { entriesArgs, extrasArgs, modulePrefixOf, treesArgs, type RemoteTarget } from './rsync-args.js';
+import {
+  DEFAULT_TIMEOUT_SECONDS,
+  entriesArgs,
+  extrasArgs,
+  modulePrefixOf,
+  treesArgs,
+  type RemoteTarget,
+} from './rsync-args.js';
 import { runRsync } from './rsync-process.js';
 import { ComplaintReader, OUT_FORMAT, parseItemized } from './rsync-output.js';
 import { Source, type RootIdentity } from './source.js';
@@ -30,6 +37,8 @@ export interface WorkerJob {
   readonly port: MessagePort;
 }
 
+/** Runs of smaller files only are watched for silence from here (rsync-args.ts says why). */
+const WATCHED_BELOW_BYTES = 8 * 1024 * 1024;
 /** How often progress is told at most. */
 const PROGRESS_EVERY_MS = 200;
 
@@ -81,8 +90,16 @@ async function sendEntries(
   const refused = missing && context.deletes ? source.refusal(context.identity, true) : undefined;
   if (refused !== undefined) return { ...DONE, exitCode: null, refused };
 
+  const isWatched = survey.largest < WATCHED_BELOW_BYTES;
   const report = await runTask(context, port, {
-    args: entriesArgs(context.target, { deletes: context.deletes, isExact: true, rules: [], outFormat: OUT_FORMAT }),
+    args: entriesArgs(context.target, {
+      deletes: context.deletes,
+      isExact: true,
+      isWatched,
+      rules: [],
+      outFormat: OUT_FORMAT,
+    }),
+    isWatched,
     input: [nameList(names.keys())],
     isOurs: within([...names.keys()]),
   });
@@ -107,6 +124,7 @@ async function sendTrees(
   const runArgs = {
     deletes: context.deletes,
     isExact: !task.resync,
+    isWatched: false,
     rules: rulesFor(context, task.crontab),
     outFormat: OUT_FORMAT,
   };
@@ -149,6 +167,7 @@ async function listExtras(
     args: extrasArgs(context.target, directories[0]?.scope === 'subtree', {
       deletes: false,
       isExact: false,
+      isWatched: false,
       rules: rulesFor(context, task.crontab),
       outFormat: OUT_FORMAT,
     }),
@@ -186,6 +205,8 @@ interface RsyncTask {
   readonly input: Iterable<Buffer>;
   /** Whether a path that rsync names can be one that it was given. */
   readonly isOurs: (path: RelativePath) => boolean;
+  /** rsync is given no timeout: whether it moves is watched from here. */
+  readonly isWatched?: boolean;
   readonly onCreated?: (path: RelativePath) => void;
   readonly onExtra?: (path: RelativePath, isDirectory: boolean) => void;
 }
@@ -193,7 +214,7 @@ interface RsyncTask {
 async function runTask(
   { rsync, cwd, root, target }: WorkerContext,
   port: MessagePort,
-  { args, input, isOurs, onCreated, onExtra }: RsyncTask,
+  { args, input, isOurs, isWatched = false, onCreated, onExtra }: RsyncTask,
 ): Promise<RunReport> {
   const startedAt = performance.now();
   const command: [string, ...string[]] = [rsync, ...args];
@@ -207,6 +228,7 @@ async function runTask(
     command,
     cwd,
     input,
+    ...(isWatched ? { silenceMs: DEFAULT_TIMEOUT_SECONDS * 1000 } : {}),
     onLine(line) {
       const item = parseItemized(line);
       if (item === undefined) {

@@ -10,7 +10,7 @@ import {
 } from '../../../src/transfer/rsync-args.js';
 
 const target: RemoteTarget = { ip: '10.0.0.1', name: 'backup', ssh: false, params: ['-artuz'] };
-const run = { deletes: true, isExact: true, rules: [], outFormat: '--out-format=x' };
+const run = { deletes: true, isExact: true, isWatched: false, rules: [], outFormat: '--out-format=x' };
 
 describe('readParams', () => {
   it.each([
@@ -82,6 +82,12 @@ describe('the arguments of a run', () => {
     expect(treesArgs(target, true, { ...run, isExact: false })).not.toContain('--modify-window=-1');
     const theirs = { ...target, params: ['-a', '--modify-window=2'] };
     expect(entriesArgs(theirs, run)).not.toContain('--modify-window=-1');
+  });
+
+  it('gives rsync no timeout of its own where silence is watched, but always the one that was asked for', () => {
+    const watched = { ...run, isWatched: true };
+    expect(entriesArgs(target, watched).filter((word) => word.startsWith('--timeout'))).toEqual([]);
+    expect(entriesArgs({ ...target, timeoutSeconds: 100 }, watched)).toContain('--timeout=100');
   });
 
   it.each<[string, Partial<RemoteTarget>, string[], string]>([
