@@ -3,10 +3,17 @@ import { StartError } from '../errors.js';
 
 export type InotifyLimit = 'max_queued_events' | 'max_user_watches' | 'max_user_instances';
 
-/** The system's limit as it stands; undefined when it cannot be read (a container may hide it). */
+/** The limit that holds here; undefined when it cannot be read (a container may hide it). */
 export function inotifyLimit(limit: InotifyLimit): number | undefined {
+  // A user namespace (a rootless container) may have a lower one of its own: namespaces(7), user_namespaces(7).
+  const own = limit === 'max_queued_events' ? undefined : readNumber(`user/${limit.replace('user', 'inotify')}`);
+  const limits = [readNumber(`fs/inotify/${limit}`), own].filter((value) => value !== undefined);
+  return limits.length === 0 ? undefined : Math.min(...limits);
+}
+
+function readNumber(setting: string): number | undefined {
   try {
-    return Number(readFileSync(`/proc/sys/fs/inotify/${limit}`, 'latin1'));
+    return Number(readFileSync(`/proc/sys/${setting}`, 'latin1'));
   } catch {
     // Only a text for a person gets shorter by it.
     return undefined;

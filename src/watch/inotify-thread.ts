@@ -10,6 +10,7 @@ import { HintBatch } from './hint-batch.js';
 import { EVENT_HEADER_BYTES, IN, loadInotify, SystemCallError, type Inotify } from './inotify.js';
 import { inotifyLimit, instanceLimitError, watchLimitError } from './inotify-limits.js';
 import { Control, type InotifyMessage, type InotifyThreadData } from './inotify-messages.js';
+import { mountsBelow } from './mount-points.js';
 import { FOUND_DIRECTORY, WatchedTree, type WatchedDirectory } from './watched-tree.js';
 
 /**
@@ -41,7 +42,7 @@ const MOVED_OUT_AFTER_MS = 200;
 const ROOT_CHECK_EVERY_MS = 2_000;
 /** A directory that could not be watched is tried again, and told as lost, this often. */
 const RETRY_EVERY_MS = 60_000;
-const MAX_RETRIED_DIRECTORIES = 1_000;
+const MAX_BLIND_DIRECTORIES = 1_000;
 const REPAIR_AFTER_MS = 50;
 
 class InotifyThread {
@@ -52,6 +53,7 @@ class InotifyThread {
   private readonly inotify: Inotify;
   private descriptor = -1;
   private rootIdentity = '';
+  private mounts: ReadonlyMap<string, RelativePath> = new Map();
 
   private readonly readBuffer = new Uint8Array(READ_BYTES);
   /** Events read while the table was at work, still to be handled. */
@@ -127,6 +129,7 @@ class InotifyThread {
 
   private start(): void {
     this.rootIdentity = this.identifyRoot();
+    this.mounts = mountsBelow(this.rootBytes);
     this.descriptor = this.openInstance();
     const errno = this.tree.start();
     if (errno === 'ENOSPC') throw watchLimitError(this.shownRoot, this.countDirectories());
@@ -339,17 +342,24 @@ class InotifyThread {
 
   private unwatchable(path: RelativePath, errno: string): void {
     if (errno === 'ENOSPC' && this.isStarting) throw watchLimitError(this.shownRoot, this.countDirectories());
-    this.post({ kind: 'lost', below: path, reason: `cannot watch ${display(path)}: ${explainErrno(errno)}` });
-    if (PERMANENT.has(errno)) return;
-    this.blind.add(path);
+    const reason = `cannot watch ${display(path)}: ${explainErrno(errno)}`;
+    if (PERMANENT.has(errno)) {
+      this.post({ kind: 'lost', below: path, reason });
+      return;
+    }
     if (this.retryAtMs === Infinity) this.retryAtMs = now() + RETRY_EVERY_MS;
+    // Beyond that many the whole tree is told as lost, now and at each retry, instead of every directory.
+    if (this.blind.size > MAX_BLIND_DIRECTORIES) return;
+    this.blind.add(path);
+    const isTooMany = this.blind.size > MAX_BLIND_DIRECTORIES;
+    this.post({ kind: 'lost', below: isTooMany ? ROOT : path, reason });
   }
 
   private retryBlind(): void {
     this.retryAtMs = Infinity;
     const paths = [...this.blind];
     this.blind.clear();
-    if (paths.length > MAX_RETRIED_DIRECTORIES) {
+    if (paths.length > MAX_BLIND_DIRECTORIES) {
       this.repair();
       return;
     }
@@ -370,6 +380,22 @@ class InotifyThread {
       // Not there any more: that is the answer.
     }
     if (identity !== this.rootIdentity) this.die(identity === undefined ? 'is gone' : 'is another directory now');
+    else this.checkMounts();
+  }
+
+  /** Nor does it tell when something is mounted below the root. */
+  private checkMounts(): void {
+    const before = this.mounts;
+    this.mounts = mountsBelow(this.rootBytes);
+    const changed = [
+      ...[...this.mounts].filter(([mount]) => !before.has(mount)),
+      ...[...before].filter(([mount]) => !this.mounts.has(mount)),
+    ];
+    for (const [, path] of changed) {
+      if (this.filter.isExcluded(path, true)) continue;
+      this.tree.lookAgain(path);
+      this.post({ kind: 'lost', below: path, reason: `something was mounted or unmounted at ${display(path)}` });
+    }
   }
 
   private die(what: string): void {

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { ROOT } from '../core/relative-path.js';
+import { display, ROOT } from '../core/relative-path.js';
 import { messageOf, StartError } from '../errors.js';
 import { loadInotify, type Inotify } from './inotify.js';
 import { CONTROL_BYTES, Control, type InotifyMessage, type InotifyThreadData } from './inotify-messages.js';
@@ -30,17 +30,18 @@ export class InotifyWatcher implements TreeWatcher {
   start(): Promise<WatchStarted> {
     if (this.thread !== undefined || this.isOver) throw new Error('a watcher is started once');
     return new Promise((resolve, reject) => {
+      let failure: StartError | undefined;
       this.thread = new Thread(this.inotify, this.options, {
         message: (message) => {
           if (message.kind === 'started') resolve({ directories: message.directories });
           else if (message.kind === 'failed') {
             this.isOver = true;
-            reject(new StartError(message.code, message.message, message.hint));
+            failure = new StartError(message.code, message.message, message.hint);
           } else if (!this.isOver) this.deliver(message);
         },
         ended: (reason) => {
           // Each does nothing when it is not the first to tell.
-          reject(new StartError('SERSYNC_WATCH', `cannot watch ${this.options.root}: ${reason}`));
+          reject(failure ?? new StartError('SERSYNC_WATCH', `cannot watch ${display(this.options.root)}: ${reason}`));
           this.die(reason);
         },
       });

@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import type Parcel from '@parcel/watcher';
 import { createFilter, type Filter } from '../core/filter.js';
 import { Hint } from '../core/hint.js';
-import { decode, fromText, parentOf, ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
+import { decode, display, fromText, parentOf, ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
 import { messageOf, StartError } from '../errors.js';
 import { watchLimitError } from './inotify-limits.js';
 import type { Sighting } from './tree-index.js';
@@ -154,6 +154,7 @@ export class ParcelWatcher implements TreeWatcher {
       });
       try {
         await generation.subscribed;
+        if (this.hasEnded()) throw new Error('it was stopped meanwhile');
         generation.onEnd((reason) => {
           if (generation === this.generation) this.wantSwap(reason);
         });
@@ -220,7 +221,7 @@ export class ParcelWatcher implements TreeWatcher {
     }
     if (identity === this.rootIdentity) return;
     const what = identity === undefined ? 'is gone' : 'is another directory now';
-    this.die(`the watched directory ${this.options.root} ${what}`);
+    this.die(`the watched directory ${display(this.options.root)} ${what}`);
   }
 
   private die(reason: string): void {
@@ -511,7 +512,7 @@ function identify(root: string): string {
   } catch (error) {
     throw new StartError(
       'SERSYNC_WATCH_ROOT',
-      `cannot watch ${root}: ${messageOf(error)}`,
+      `cannot watch ${display(root)}: ${messageOf(error)}`,
       'create it, or correct <localpath watch="...">',
       { cause: error },
     );
@@ -519,6 +520,6 @@ function identify(root: string): string {
 }
 
 function subscribeError(root: string, reason: string, isRunning: boolean): StartError {
-  if (reason.includes('No space left') && !isRunning) return watchLimitError(root, undefined);
-  return new StartError('SERSYNC_WATCH', `cannot watch ${root}: @parcel/watcher: ${reason}`);
+  if (reason.includes('No space left') && !isRunning) return watchLimitError(display(root), undefined);
+  return new StartError('SERSYNC_WATCH', `cannot watch ${display(root)}: @parcel/watcher: ${reason}`);
 }
