@@ -38,8 +38,9 @@ describe('a remote that does not work', () => {
     title: string;
     begin: (daemon: RsyncDaemon) => unknown;
     end: (daemon: RsyncDaemon) => unknown;
+    isTold: boolean;
   }[] = [
-    { title: 'refuses connections', begin: (daemon) => daemon.stop(), end: (daemon) => daemon.start() },
+    { title: 'refuses connections', begin: (daemon) => daemon.stop(), end: (daemon) => daemon.start(), isTold: true },
     {
       title: 'accepts connections and never answers',
       begin: (daemon) => {
@@ -48,10 +49,12 @@ describe('a remote that does not work', () => {
       end: (daemon) => {
         daemon.thaw();
       },
+      // Silence is a failure after the timeout only, which is longer than this outage.
+      isTold: false,
     },
   ];
 
-  for (const { title, begin, end } of OUTAGES) {
+  for (const { title, begin, end, isTold } of OUTAGES) {
     it(`and ${title} for a minute slows the others by less than 10 %, and catches up within 10 s without a new event`, async () => {
       const OUTAGE_MS = 60_000;
       const [first, second, broken] = await bench.startDaemons(3);
@@ -69,14 +72,16 @@ describe('a remote that does not work', () => {
         ill.push(await burst(`ill-${ill.length}`, others));
         await sleep(1_500);
       }
-      await sersync.waitForLog('remote:unreachable', { remote: bench.remoteName(broken!) });
-      expect(sersync.events('remote:unreachable').length, 'one line a minute is enough').toBeLessThanOrEqual(10);
+      if (isTold) await sersync.waitForLog('remote:unreachable', { remote: bench.remoteName(broken!) });
+      expect(sersync.events('remote:unreachable').length, 'a failure that lasts is told rarely').toBeLessThanOrEqual(
+        10,
+      );
       await end(broken!);
 
       const caughtUpMs = await bench.untilSame({ withinMs: 10_000 });
 
       console.log(`${title}: well ${inMs(well)}; ill ${inMs(ill)}; caught up after ${caughtUpMs.toFixed(0)} ms`);
-      await sersync.waitForLog('remote:recovered', { remote: bench.remoteName(broken!) });
+      if (isTold) await sersync.waitForLog('remote:recovered', { remote: bench.remoteName(broken!) });
       expect(median(ill), `well: ${inMs(well)}; ill: ${inMs(ill)}`).toBeLessThan(1.1 * median(well));
     });
   }
@@ -93,7 +98,8 @@ describe('a remote that does not work', () => {
 
     await daemon!.restart();
 
-    await bench.untilSame({ withinMs: 30_000 });
+    // What the receiver had of it when it was killed stays there: a name of rsync's own, which we never touch.
+    await bench.untilSame({ withinMs: 30_000, isExcluded: (path) => path.startsWith('.large.') });
   });
 
   it('refuses one connection too many, and gets all the same what it is owed', async () => {
