@@ -26,6 +26,13 @@ export interface Mark {
 /** `since` of a mark moves back when it folds an older one. */
 type StoredMark = { -readonly [Key in keyof Mark]: Mark[Key] };
 
+/** What a mark asks for: one name, one large file, the names in a directory, or all that is below it. */
+export type MarkKind = 'entry' | 'large' | 'listing' | 'subtree';
+
+export function kindOf({ scope, alone }: Pick<Mark, 'scope' | 'alone'>): MarkKind {
+  return scope === 'entry' && alone ? 'large' : scope;
+}
+
 export interface DirtyPath extends Mark {
   readonly path: RelativePath;
 }
@@ -55,6 +62,7 @@ export function conflicts(upper: Pick<Mark, 'scope' | 'gone'>, levels: number): 
 /** The dirty paths of one remote. Marks that others cover are folded; no two marks in the set cover each other. */
 export class DirtySet {
   readonly #marks = new PathTree<StoredMark>();
+  readonly #counts: Record<MarkKind, number> = { entry: 0, large: 0, listing: 0, subtree: 0 };
   readonly #maxMarks: number;
 
   /** Beyond `maxMarks` the set coarsens itself. */
@@ -66,8 +74,13 @@ export class DirtySet {
     return this.#marks.size;
   }
 
-  mark({ path, ...mark }: DirtyPath): void {
-    let merged: StoredMark = mark;
+  /** How many marks of a kind there are: whether it is worth while to look for one. */
+  count(kind: MarkKind): number {
+    return this.#counts[kind];
+  }
+
+  mark({ path, scope, gone, alone, since }: DirtyPath): void {
+    let merged: StoredMark = { scope, gone, alone, since };
     for (const [above, levels] of this.#marks.above(path)) {
       if (!covers(above, merged, levels)) continue;
       above.since = Math.min(above.since, merged.since);
@@ -78,10 +91,14 @@ export class DirtySet {
     if (this.#marks.hasBelow(path)) {
       this.#marks.pruneBelow(path, (below, levels) => {
         const isCovered = covers(merged, below, levels);
-        if (isCovered) merged.since = Math.min(merged.since, below.since);
-        return isCovered;
+        if (!isCovered) return false;
+        merged.since = Math.min(merged.since, below.since);
+        this.#counts[kindOf(below)]--;
+        return true;
       });
     }
+    if (present !== undefined) this.#counts[kindOf(present)]--;
+    this.#counts[kindOf(merged)]++;
     this.#marks.set(path, merged);
     if (this.#marks.size > this.#maxMarks) this.#coarsen();
   }
@@ -92,7 +109,10 @@ export class DirtySet {
     isWanted: (path: RelativePath, mark: Mark) => boolean,
     isClosed?: (path: RelativePath) => boolean,
   ): DirtyPath[] {
-    return this.#marks.take(limit, isWanted, isClosed).map(([path, mark]) => ({ path, ...mark }));
+    return this.#marks.take(limit, isWanted, isClosed).map(([path, mark]) => {
+      this.#counts[kindOf(mark)]--;
+      return { path, ...mark };
+    });
   }
 
   *[Symbol.iterator](): Generator<DirtyPath> {
@@ -131,8 +151,10 @@ export class DirtySet {
     let since = Infinity;
     this.#marks.pruneBelow(path, (below, levels) => {
       const isFolded = scope === 'subtree' || (levels === 1 && below.scope === 'entry');
-      if (isFolded) since = Math.min(since, below.since);
-      return isFolded;
+      if (!isFolded) return false;
+      since = Math.min(since, below.since);
+      this.#counts[kindOf(below)]--;
+      return true;
     });
     if (since < Infinity) this.mark({ path, scope, gone: false, alone: false, since });
   }

@@ -164,6 +164,13 @@ function* entriesBelow<Value>(path: RelativePath, node: Node<Value>): Generator<
   }
 }
 
-function namesOf(path: RelativePath): string[] {
-  return path === ROOT ? [] : path.split('/');
+/** The last path that was split: one is usually asked about several times in a row, by several trees. */
+const lastSplit: { path: RelativePath; names: readonly string[] } = { path: ROOT, names: [] };
+
+function namesOf(path: RelativePath): readonly string[] {
+  if (path !== lastSplit.path) {
+    lastSplit.path = path;
+    lastSplit.names = path === ROOT ? [] : path.split('/');
+  }
+  return lastSplit.names;
 }

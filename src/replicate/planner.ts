@@ -1,4 +1,4 @@
-import { conflicts, type DirtyPath, type DirtySet, type Mark } from '../core/dirty-set.js';
+import { conflicts, kindOf, type DirtyPath, type DirtySet, type Mark, type MarkKind } from '../core/dirty-set.js';
 import { PathTree } from '../core/path-tree.js';
 import { levelsBelow, type RelativePath } from '../core/relative-path.js';
 
@@ -55,22 +55,24 @@ export class InFlight {
 
 /** Takes the next batch of a kind out of the set: at most `limit` paths of one scope, none of which must wait. */
 export function takeBatch(dirty: DirtySet, kind: BatchKind, inFlight: InFlight, limit: number): DirtyPath[] {
-  const take = (isKind: (mark: Mark) => boolean, most: number): DirtyPath[] =>
-    dirty.take(
-      most,
-      (path, mark) => isKind(mark) && !inFlight.blocks(path, mark),
-      (path) => inFlight.closes(path),
-    );
+  const take = (markKind: MarkKind, most: number): DirtyPath[] =>
+    dirty.count(markKind) === 0
+      ? []
+      : dirty.take(
+          most,
+          (path, mark) => kindOf(mark) === markKind && !inFlight.blocks(path, mark),
+          (path) => inFlight.closes(path),
+        );
   switch (kind) {
     case 'entries':
-      return take((mark) => mark.scope === 'entry' && !mark.alone, limit);
+      return take('entry', limit);
     case 'large':
-      return take((mark) => mark.scope === 'entry' && mark.alone, 1);
+      return take('large', 1);
     case 'trees':
     case 'resync': {
       // rsync's -r holds for a whole run, so listings and subtrees do not mix.
-      const subtrees = take((mark) => mark.scope === 'subtree', limit);
-      return subtrees.length > 0 ? subtrees : take((mark) => mark.scope === 'listing', limit);
+      const subtrees = take('subtree', limit);
+      return subtrees.length > 0 ? subtrees : take('listing', limit);
     }
   }
 }

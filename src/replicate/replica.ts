@@ -42,7 +42,7 @@ export interface ReplicaLimits {
 
 export const REPLICA_LIMITS: ReplicaLimits = {
   lanes: 4,
-  nextLaneAfterMs: 250,
+  nextLaneAfterMs: 1_000,
   entriesPerRun: 10_000,
   treesPerRun: 1_000,
   resyncTreesPerRun: 16,

@@ -1,6 +1,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Run, RunProgress, RunReport, TransferTask, Transport } from '../replicate/ports.js';
+import { packTask } from './packed-task.js';
 import type { WorkerContext, WorkerJob } from './worker.js';
 
 /** A thread that has had nothing to do for this long is let go; the first one stays. */
@@ -41,9 +42,11 @@ export class TransferPool {
   ): Run {
     const { port1: ours, port2: theirs } = new MessageChannel();
     ours.on('message', (progress: RunProgress) => onProgress?.(progress));
-    const done = this.#pool.run({ ...job, port: theirs }, { transferList: [theirs] }).finally(() => {
-      ours.close();
-    });
+    const done = this.#pool
+      .run({ context: job.context, task: packTask(job.task), port: theirs }, { transferList: [theirs] })
+      .finally(() => {
+        ours.close();
+      });
     return {
       done,
       cancel: () => {

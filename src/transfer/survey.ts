@@ -59,18 +59,17 @@ export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: nu
   return { names, again, largest };
 }
 
-/** What changed while rsync looked: sent but gone now, or gone when it was listed and back now. */
+/**
+ * What came back while rsync looked: gone when it was listed and there now. The other way round needs no look: the name
+ * stood in a directory that is watched, so its removal is a change of its own.
+ */
 export function surveyAfter(disk: Disk, names: EntriesSurvey['names']): Again[] {
   const again: Again[] = [];
   for (const [path, before] of names) {
+    if (before === 'there') continue;
     const { kind } = disk.look(path);
-    if (before === 'there' && kind === 'missing')
-      again.push({ path, scope: 'entry', gone: false, because: 'vanished' });
-    if (before === 'missing' && kind === 'directory') {
-      again.push({ path, scope: 'subtree', gone: true, because: 'reappeared' });
-    }
-    if (before === 'missing' && kind === 'other')
-      again.push({ path, scope: 'entry', gone: false, because: 'reappeared' });
+    if (kind === 'directory') again.push({ path, scope: 'subtree', gone: true, because: 'reappeared' });
+    if (kind === 'other') again.push({ path, scope: 'entry', gone: false, because: 'reappeared' });
   }
   return again;
 }

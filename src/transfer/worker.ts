@@ -14,6 +14,7 @@ import {
 } from './rsync-args.js';
 import { runRsync } from './rsync-process.js';
 import { ComplaintReader, OUT_FORMAT, parseItemized } from './rsync-output.js';
+import { unpackTask, type PackedTask } from './packed-task.js';
 import { Source, type RootIdentity } from './source.js';
 import { divide, ExtraNames, surveyAfter, surveyEntries, surveySent, surveyTrees, walk, within } from './survey.js';
 
@@ -32,7 +33,7 @@ export interface WorkerContext {
 
 export interface WorkerJob {
   readonly context: WorkerContext;
-  readonly task: TransferTask;
+  readonly task: PackedTask;
   /** `cancel` comes in, progress goes out. */
   readonly port: MessagePort;
 }
@@ -57,7 +58,8 @@ const DONE: RunReport = {
   command: [],
 };
 
-export default async function carryOut({ context, task, port }: WorkerJob): Promise<RunReport> {
+export default async function carryOut({ context, task: packed, port }: WorkerJob): Promise<RunReport> {
+  const task = unpackTask(packed);
   const source = new Source(context.root);
   const refused = source.refusal(context.identity, false);
   if (refused !== undefined) return { ...DONE, exitCode: null, refused };

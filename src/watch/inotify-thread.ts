@@ -1,4 +1,4 @@
-import { readdirSync, readlinkSync, lstatSync, statSync, type BigIntStats } from 'node:fs';
+import { lstatSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -86,6 +86,7 @@ class InotifyThread {
         removeWatch: (wd) => {
           this.inotify.removeWatch(this.descriptor, wd);
         },
+        isSameDirectory: (one, other) => this.isSameDirectory(one, other),
         directoriesIn: (path) => directoriesIn(this.absolute(path)),
         breathe: () => {
           this.breathe();
@@ -436,15 +437,21 @@ class InotifyThread {
     }
   }
 
-  private identifyRoot(): string {
-    let stats: BigIntStats;
+  private isSameDirectory(one: RelativePath, other: RelativePath): boolean {
     try {
-      stats = statSync(this.absolute(ROOT), { bigint: true });
+      return identityOf(this.absolute(one)) === identityOf(this.absolute(other));
+    } catch {
+      // One of them is gone, so they are not the same.
+      return false;
+    }
+  }
+
+  private identifyRoot(): string {
+    try {
+      return identityOf(this.absolute(ROOT));
     } catch (error) {
       throw rootError(this.shownRoot, codeOf(error));
     }
-    if (!stats.isDirectory()) throw rootError(this.shownRoot, 'ENOTDIR');
-    return `${stats.dev}:${stats.ino}`;
   }
 
   /** For the message about the limit: directories at and below the root, excluded ones left out. */
@@ -527,6 +534,13 @@ function sameWords(words: Int32Array, one: number, other: number, length: number
     if (words[one + index] !== words[other + index]) return false;
   }
   return true;
+}
+
+/** The same for two paths only if they lead to one directory. Throws when there is none. */
+function identityOf(directory: Buffer): string {
+  const stats = statSync(directory, { bigint: true });
+  if (!stats.isDirectory()) throw new SystemCallError('stat', 'ENOTDIR');
+  return `${stats.dev}:${stats.ino}`;
 }
 
 /** The names of the subdirectories, or an errno. Symbolic links are none. */

@@ -112,6 +112,10 @@ export class WatchedTree {
 
   /** Tries once more to watch a directory and everything below it. False when it cannot be, or is not there. */
   lookAgain(path: RelativePath): boolean {
+    if (path === ROOT) {
+      this.walk(this.root);
+      return true;
+    }
     let parent: WatchedDirectory | undefined = this.root;
     for (const above of ancestorsOf(path)) parent = parent?.children?.get(nameOf(above));
     return parent !== undefined && this.arrived(parent, nameOf(path), path);
@@ -205,7 +209,7 @@ export class WatchedTree {
     }
     const known = this.byWd.get(wd);
     if (known !== undefined && known === before) return known;
-    if (known !== undefined && this.isElsewhereToo(known, parent)) {
+    if (known !== undefined && this.isElsewhereToo(known, parent, path)) {
       this.reports.unwatchable(path, 'EXDEV');
       return undefined;
     }
@@ -227,12 +231,12 @@ export class WatchedTree {
    * Whether a directory that was just found below `parent` is at its old place as well: mounted twice (`mount --bind`).
    * inotify watches inodes, so it has one wd, and one place in the table.
    */
-  private isElsewhereToo(known: WatchedDirectory, parent: WatchedDirectory): boolean {
+  private isElsewhereToo(known: WatchedDirectory, parent: WatchedDirectory, path: RelativePath): boolean {
     for (let above: WatchedDirectory | undefined = parent; above !== undefined; above = above.parent) {
       if (above === known) return true;
     }
     const oldPath = this.pathOf(known);
-    return oldPath !== undefined && this.system.addWatch(oldPath) === known.wd;
+    return oldPath !== undefined && this.system.isSameDirectory(oldPath, path);
   }
 
   private excuse(path: RelativePath, errno: string): void {
@@ -294,6 +298,8 @@ export interface WatchedDirectory {
 export interface WatchSystem {
   addWatch(path: RelativePath): number | string;
   removeWatch(wd: number): void;
+  /** Whether both paths lead to one directory. */
+  isSameDirectory(one: RelativePath, other: RelativePath): boolean;
   /** The names of the subdirectories; symbolic links are none. */
   directoriesIn(path: RelativePath): string[] | string;
   /** Called often in long work: the place to empty the kernel's queue into memory. */
