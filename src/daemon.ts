@@ -158,6 +158,7 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
         identity,
         target,
         deletes,
+        keepsNewer: params.keepsNewer,
         excludes: config.excludes,
         crontabPatterns: config.crontab?.excludes ?? [],
       }),

@@ -57,6 +57,8 @@ export interface EventMap {
   'remote:recovered': [{ remote: string; failures: number; durationMs: number }];
   /** The source is not what it was: nothing is sent or deleted until it is back. */
   'source:refused': [{ remote: string; reason: string; retryInMs: number }];
+  /** Names are not deleted on the remote, because the source is empty; tried again when something appears in it. */
+  'deletes:held': [{ remote: string; reason: string; count: number }];
   'source:back': [{ remote: string; durationMs: number }];
   'resync:started': [{ remote: string; reason: string }];
   'resync:progress': [

@@ -25,6 +25,7 @@ const LEVELS: Partial<Record<keyof EventMap, Level>> = {
   'remote:recovered': 'info',
   'source:refused': 'warn',
   'source:back': 'info',
+  'deletes:held': 'warn',
   'resync:started': 'info',
   'resync:progress': 'info',
   'resync:finished': 'info',

@@ -34,6 +34,11 @@ export type TransferTask =
       readonly crontab: boolean;
     }
   | {
+      /** Names which of the files are newer on the remote, where the params' `-u` keeps them; changes nothing. */
+      readonly kind: 'newer';
+      readonly looks: readonly Look[];
+    }
+  | {
       /** Splits one wide subtree into disjoint looks that cover it; runs no rsync. */
       readonly kind: 'divide';
       readonly path: RelativePath;
@@ -72,8 +77,10 @@ export interface RunReport {
   readonly signal: string | null;
   /** Why rsync could not be started, when so. */
   readonly spawnError?: string;
-  /** Nothing was run, because the source is not what it was (missing, replaced, empty): why. */
+  /** Nothing was run, because the source is not what it was (missing, replaced): why. */
   readonly refused?: string;
+  /** What was not deleted, because the source is empty: the names, where they were known. */
+  readonly held?: { readonly reason: string; readonly paths: readonly RelativePath[] };
   /** The run was cancelled by us. */
   readonly cancelled: boolean;
   readonly complaints: readonly Complaint[];
@@ -84,6 +91,10 @@ export interface RunReport {
   readonly extraneous: number;
   /** `extras`: the names, without the directories above them that are extra themselves. */
   readonly extras: readonly RelativePath[];
+  /** `entries` with `-u` in the params: files that are there and were not sent: equal, or newer on the remote. */
+  readonly unsent: readonly RelativePath[];
+  /** `newer`: the files that stay as they are on the remote. */
+  readonly newer: readonly RelativePath[];
   /** Files whose content was sent, and their size in bytes. */
   readonly filesSent: number;
   readonly bytesSent: number;

@@ -115,6 +115,8 @@ export interface ReplicaStatus {
   readonly pending: number;
   readonly inFlight: number;
   readonly retrying: number;
+  /** Deletions that wait until the source holds something again. */
+  readonly held: number;
   readonly resync: { readonly reason: string; readonly fraction: number } | undefined;
   readonly lastSyncedAt: number | undefined;
   readonly newerOnRemote: number;
@@ -128,6 +130,8 @@ export class Replica {
   readonly #inFlight = new InFlight();
   readonly #batches = new Set<Batch>();
   readonly #retries: RetryQueue;
+  /** Deletions that wait until the source holds something again. */
+  readonly #held: DirtyPath[] = [];
   #resync: Resync | undefined;
   #nextResync: { reason: string; crontab: boolean; whenDone: (() => void)[] } | undefined;
   #standing: Standing = { kind: 'well' };
@@ -151,6 +155,8 @@ export class Replica {
   /** Takes a place to look. Cheap: nothing runs before the current turn of the event loop has ended. */
   mark(dirty: DirtyPath): void {
     this.#changes.mark(dirty);
+    // Something happened in the source: what was held because it is empty may go now.
+    for (const held of this.#held.splice(0)) this.#changes.mark(held);
     this.#queuePump();
   }
 
@@ -197,6 +203,7 @@ export class Replica {
       pending: this.#changes.size + this.#resyncPieces.size,
       inFlight: this.#inFlight.size,
       retrying: this.#retries.size,
+      held: this.#held.length,
       resync: this.#resync && { reason: this.#resync.reason, fraction: fractionOf(this.#resync) },
       lastSyncedAt: this.#lastSyncedAt,
       newerOnRemote: this.#newerOnRemote,
@@ -359,6 +366,21 @@ export class Replica {
       report = failedToRun(error);
     }
     this.#settle(batch, report, extras);
+    if (report.unsent.length > 0) await this.#countNewer(batch, report.unsent);
+  }
+
+  /** With `-u`, a file that was not sent is the same on the remote, or newer there and stays: that must be said. */
+  async #countNewer(batch: Batch, unsent: readonly RelativePath[]): Promise<void> {
+    const looks = unsent.map((path) => ({ path, scope: 'entry', gone: false }) as const);
+    try {
+      const { newer } = await this.#run(batch, { kind: 'newer', looks });
+      const [path] = newer;
+      if (path === undefined) return;
+      this.#newerOnRemote += newer.length;
+      this.#options.events.emit('path:newer', { remote: this.name, path, count: newer.length });
+    } catch {
+      // The question can go unanswered: nothing depends on it, and the way to the remote speaks for itself next time.
+    }
   }
 
   async #run(batch: Batch, task: TransferTask): Promise<RunReport> {
@@ -418,6 +440,7 @@ export class Replica {
         this.#settleSynced(verdict);
         break;
     }
+    if (report.held !== undefined) this.#tellHeld(report.held);
     this.#settleClean(batch, report, verdict, now);
     this.#lookAgain(batch, report.again, now);
     this.#removeExtras(batch, extras, now);
@@ -428,8 +451,9 @@ export class Replica {
     let oldest = now;
     let synced = 0;
     const again = new Set(report.again.map(({ path }) => path));
+    const held = new Set(report.held?.paths);
     for (const look of batch.looks) {
-      if (again.has(look.path) || isFailing(look.path)) continue;
+      if (again.has(look.path) || isFailing(look.path) || this.#isHeld(look, held)) continue;
       oldest = Math.min(oldest, look.since);
       synced++;
       for (const recovered of this.#retries.settle(look, isFailing)) {
@@ -455,6 +479,20 @@ export class Replica {
       paths: synced,
       lagMs: now - oldest,
     });
+  }
+
+  /** Keeps a deletion that was held back; it was named by itself or by the topmost missing directory above it. */
+  #isHeld(look: DirtyPath, held: ReadonlySet<RelativePath>): boolean {
+    if (held.size === 0 || !(held.has(look.path) || [...ancestorsOf(look.path)].some((path) => held.has(path)))) {
+      return false;
+    }
+    this.#held.push(look);
+    return true;
+  }
+
+  #tellHeld({ reason, paths }: NonNullable<RunReport['held']>): void {
+    const count = paths.length;
+    this.#options.events.emit('deletes:held', { remote: this.name, reason, count });
   }
 
   #settleSynced({ warnings }: Extract<Verdict, { kind: 'synced' }>): void {
@@ -730,6 +768,8 @@ function failedToRun(error: unknown): RunReport {
     again: [],
     extraneous: 0,
     extras: [],
+    unsent: [],
+    newer: [],
     filesSent: 0,
     bytesSent: 0,
     durationMs: 0,

@@ -27,6 +27,8 @@ const OURS =
   /^--(del|delete|delete-(before|during|delay|after|excluded|missing-args)|max-delete=.*|remove-(source|sent)-files|files-from=.*|from0|dry-run|no-R|no-relative|list-only|force|quiet|out-format=.*|log-format=.*|stderr=.*)$/;
 /** The same as flags in a cluster: `-n` dry run, `-q` quiet, `-0` from0. */
 const OUR_FLAGS = /[nq0]/g;
+const UPDATE = /^--update$/;
+const UPDATE_FLAG = /u/g;
 /** Flags whose value is the rest of the word, or the next word. */
 const VALUE_FLAGS = /[BefMT@]/;
 const VALUE_OPTIONS = new Set(
@@ -53,25 +55,33 @@ export interface Params {
 
 /** Sorts the words of `commonParams` into what rsync gets and what the service decides itself. */
 export function readParams(words: readonly string[]): Params {
+  const { kept, dropped } = takeOut(words, OURS, OUR_FLAGS);
+  return {
+    kept,
+    dropped,
+    deletes: dropped.some((word) => word.startsWith('--del')),
+    keepsNewer: takeOut(kept, UPDATE, UPDATE_FLAG).dropped.length > 0,
+  };
+}
+
+/** Takes options and flags out of the words; the value of an option is nobody's flag, whatever it says: `-f '- *.log'`. */
+function takeOut(words: readonly string[], options: RegExp, flags: RegExp): { kept: string[]; dropped: string[] } {
   const kept: string[] = [];
   const dropped: string[] = [];
-  let keepsNewer = false;
   for (let index = 0; index < words.length; index++) {
     const word = words[index] ?? '';
-    if (OURS.test(word)) {
+    if (options.test(word)) {
       dropped.push(word);
       continue;
     }
-    const flags = shortFlags(word);
-    keepsNewer ||= word === '--update' || flags.includes('u');
-    const ours = flags.match(OUR_FLAGS);
-    if (ours !== null) dropped.push(`-${ours.join('')}`);
-    const rest = flags === '' ? word : `-${flags.replace(OUR_FLAGS, '')}${word.slice(1 + flags.length)}`;
+    const cluster = shortFlags(word);
+    const found = cluster.match(flags);
+    if (found !== null) dropped.push(`-${found.join('')}`);
+    const rest = cluster === '' ? word : `-${cluster.replace(flags, '')}${word.slice(1 + cluster.length)}`;
     if (rest !== '-') kept.push(rest);
-    // The value of an option is nobody's flag, whatever it begins with: `-f '- *.log'`.
     if (takesNextWord(word) && index + 1 < words.length) kept.push(words[++index] ?? '');
   }
-  return { kept, dropped, deletes: dropped.some((word) => word.startsWith('--del')), keepsNewer };
+  return { kept, dropped };
 }
 
 function takesNextWord(word: string): boolean {
@@ -140,6 +150,14 @@ export function extrasArgs(target: RemoteTarget, recursive: boolean, run: RunArg
 function precision({ params }: RemoteTarget, isExact: boolean): string[] {
   const isTheirs = params.some((word) => word.startsWith('--modify-window') || /^-[a-zA-Z]*@/.test(word));
   return isExact && !isTheirs ? ['--modify-window=-1'] : [];
+}
+
+/** Lists which of the files given on standard input would be sent if `-u` did not keep what is newer; changes nothing. */
+export function newerArgs(target: RemoteTarget, run: RunArgs): string[] {
+  // rsync has no --no-update (3.5.0).
+  const params = takeOut(target.params, UPDATE, UPDATE_FLAG).kept;
+  const options = ['-n', '--no-r', '-d', '--existing', '--ignore-missing-args', run.outFormat];
+  return rsyncArgs({ ...target, params }, run, options);
 }
 
 function depth(recursive: boolean): string[] {

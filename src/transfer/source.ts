@@ -25,15 +25,11 @@ export class Source implements Disk {
     this.#prefix = root === '/' ? '/' : `${root}/`;
   }
 
-  /**
-   * Why nothing may be done now, or `undefined`: the root must be the directory that it was (an unmounted or replaced one
-   * would delete everything), and it must hold something when names are about to be deleted.
-   */
-  refusal(expected: RootIdentity, deletes: boolean): string | undefined {
+  /** Why nothing may be done now, or `undefined`: an unmounted or replaced root would bring over the wrong tree. */
+  refusal(expected: RootIdentity): string | undefined {
     const found = identify(this.#root);
     if (found === undefined) return 'the watched directory is missing: unmounted or removed';
     if (found !== expected) return 'the watched directory is not the one that it was at start: unmounted or replaced';
-    if (deletes && this.#isEmpty()) return 'the watched directory is empty: nothing is deleted on the remotes';
     return undefined;
   }
 
@@ -41,7 +37,8 @@ export class Source implements Disk {
     const stats = lstatOf(path === ROOT ? this.#root : this.#prefix + path);
     if (stats === 'unknown') return { kind: 'other', size: 0 };
     if (stats === undefined) return MISSING;
-    return { kind: stats.isDirectory() ? 'directory' : 'other', size: stats.isFile() ? stats.size : 0 };
+    if (stats.isFile()) return { kind: 'file', size: stats.size };
+    return { kind: stats.isDirectory() ? 'directory' : 'other', size: 0 };
   }
 
   /** The names in a directory, in no order; none when it is gone or cannot be read (rsync will say so). */
@@ -58,7 +55,8 @@ export class Source implements Disk {
     return entries.map((entry) => ({ path: join(path, fromBytes(entry.name)), isDirectory: entry.isDirectory() }));
   }
 
-  #isEmpty(): boolean {
+  /** Whether the root holds nothing: it may have been emptied, or it may be the mount point of what is not mounted. */
+  isEmpty(): boolean {
     const directory = opendirSync(systemPath(this.#root));
     try {
       return directory.readSync() === null;

@@ -6,7 +6,8 @@ import type { Filter } from '../core/filter.js';
 import { ancestorsOf, parentOf, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Again, Look } from '../replicate/ports.js';
 
-export type Kind = 'missing' | 'directory' | 'other';
+/** `other`: a link, a device, a pipe, or what may not be looked at. */
+export type Kind = 'missing' | 'directory' | 'file' | 'other';
 
 export interface Found {
   readonly kind: Kind;
@@ -29,6 +30,8 @@ export interface Disk {
 export interface EntriesSurvey {
   readonly names: ReadonlyMap<RelativePath, 'there' | 'missing'>;
   readonly again: readonly Again[];
+  /** The ordinary files among the names. */
+  readonly files: readonly RelativePath[];
   /** Bytes of the largest file among the names. */
   readonly largest: number;
 }
@@ -40,6 +43,7 @@ export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: nu
   const lift = createLift(disk);
   const names = new Map<RelativePath, 'there' | 'missing'>();
   const again: Again[] = [];
+  const files: RelativePath[] = [];
   let largest = 0;
   for (const look of looks) {
     const path = lift(look.path);
@@ -53,10 +57,11 @@ export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: nu
       again.push({ path, scope: 'entry', gone: look.gone, because: 'large' });
     } else {
       names.set(path, 'there');
+      if (kind === 'file') files.push(path);
       largest = Math.max(largest, size);
     }
   }
-  return { names, again, largest };
+  return { names, again, files, largest };
 }
 
 /**
@@ -69,7 +74,7 @@ export function surveyAfter(disk: Disk, names: EntriesSurvey['names']): Again[] 
     if (before === 'there') continue;
     const { kind } = disk.look(path);
     if (kind === 'directory') again.push({ path, scope: 'subtree', gone: true, because: 'reappeared' });
-    if (kind === 'other') again.push({ path, scope: 'entry', gone: false, because: 'reappeared' });
+    else if (kind !== 'missing') again.push({ path, scope: 'entry', gone: false, because: 'reappeared' });
   }
   return again;
 }

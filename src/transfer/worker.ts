@@ -11,6 +11,7 @@ import {
   modulePrefixOf,
   treesArgs,
   type RemoteTarget,
+  newerArgs,
 } from './rsync-args.js';
 import { runRsync } from './rsync-process.js';
 import { ComplaintReader, OUT_FORMAT, parseItemized } from './rsync-output.js';
@@ -27,6 +28,8 @@ export interface WorkerContext {
   readonly identity: RootIdentity;
   readonly target: RemoteTarget;
   readonly deletes: boolean;
+  /** `-u` is among the params. */
+  readonly keepsNewer: boolean;
   readonly excludes: readonly string[];
   readonly crontabPatterns: readonly string[];
 }
@@ -40,6 +43,8 @@ export interface WorkerJob {
 
 /** Runs of smaller files only are watched for silence from here (rsync-args.ts says why). */
 const WATCHED_BELOW_BYTES = 8 * 1024 * 1024;
+/** An emptied directory looks like one that is not mounted: what it held stays on the remotes until it holds something. */
+const EMPTY_SOURCE = 'the watched directory is empty';
 /** How often progress is told at most. */
 const PROGRESS_EVERY_MS = 200;
 
@@ -52,6 +57,8 @@ const DONE: RunReport = {
   again: [],
   extraneous: 0,
   extras: [],
+  unsent: [],
+  newer: [],
   filesSent: 0,
   bytesSent: 0,
   durationMs: 0,
@@ -61,7 +68,7 @@ const DONE: RunReport = {
 export default async function carryOut({ context, task: packed, port }: WorkerJob): Promise<RunReport> {
   const task = unpackTask(packed);
   const source = new Source(context.root);
-  const refused = source.refusal(context.identity, false);
+  const refused = source.refusal(context.identity);
   if (refused !== undefined) return { ...DONE, exitCode: null, refused };
   switch (task.kind) {
     case 'entries':
@@ -70,6 +77,8 @@ export default async function carryOut({ context, task: packed, port }: WorkerJo
       return sendTrees(context, source, task, port);
     case 'extras':
       return listExtras(context, source, task, port);
+    case 'newer':
+      return listNewer(context, task, port);
     case 'divide':
       return { ...DONE, again: divide(source, filterFor(context, task.crontab)) };
   }
@@ -83,19 +92,20 @@ async function sendEntries(
   port: MessagePort,
 ): Promise<RunReport> {
   const survey = surveyEntries(source, task.looks, task.largeBytes);
-  const missing = [...survey.names.values()].includes('missing');
+  const missing = [...survey.names].flatMap(([path, state]) => (state === 'missing' ? [path] : []));
+  const isHeld = missing.length > 0 && context.deletes && source.isEmpty();
+  const held = isHeld ? { held: { reason: EMPTY_SOURCE, paths: missing } } : {};
   // With deleting off a missing name asks for nothing.
-  const names = new Map([...survey.names].filter(([, state]) => context.deletes || state === 'there'));
+  const deletes = context.deletes && !isHeld;
+  const names = new Map([...survey.names].filter(([, state]) => deletes || state === 'there'));
   const { again } = survey;
-  if (names.size === 0) return { ...DONE, again };
-
-  const refused = missing && context.deletes ? source.refusal(context.identity, true) : undefined;
-  if (refused !== undefined) return { ...DONE, exitCode: null, refused };
+  if (names.size === 0) return { ...DONE, ...held, again };
 
   const isWatched = survey.largest < WATCHED_BELOW_BYTES;
+  const sent = new Set<RelativePath>();
   const report = await runTask(context, port, {
     args: entriesArgs(context.target, {
-      deletes: context.deletes,
+      deletes,
       isExact: true,
       isWatched,
       rules: [],
@@ -104,8 +114,38 @@ async function sendEntries(
     isWatched,
     input: [nameList(names.keys())],
     isOurs: within([...names.keys()]),
+    onSent: (path) => sent.add(path),
   });
-  return { ...report, again: [...again, ...surveyAfter(source, names), ...report.again] };
+  return {
+    ...report,
+    ...held,
+    unsent: context.keepsNewer ? survey.files.filter((path) => !sent.has(path)) : [],
+    again: [...again, ...surveyAfter(source, names), ...report.again],
+  };
+}
+
+/** Which of the files are newer on the remote, so that `-u` keeps them there. */
+async function listNewer(
+  context: WorkerContext,
+  task: Extract<TransferTask, { kind: 'newer' }>,
+  port: MessagePort,
+): Promise<RunReport> {
+  const newer: RelativePath[] = [];
+  const paths = task.looks.map(({ path }) => path);
+  const report = await runTask(context, port, {
+    args: newerArgs(context.target, {
+      deletes: false,
+      isExact: false,
+      isWatched: true,
+      rules: [],
+      outFormat: OUT_FORMAT,
+    }),
+    isWatched: true,
+    input: [nameList(paths)],
+    isOurs: within(paths),
+    onSent: (path) => newer.push(path),
+  });
+  return { ...report, newer };
 }
 
 /** The directories with what is in them. */
@@ -161,8 +201,7 @@ async function listExtras(
 ): Promise<RunReport> {
   const { directories, again } = surveyTrees(source, task.looks);
   if (directories.length === 0) return { ...DONE, again };
-  const refused = source.refusal(context.identity, true);
-  if (refused !== undefined) return { ...DONE, exitCode: null, refused };
+  if (source.isEmpty()) return { ...DONE, again, held: { reason: EMPTY_SOURCE, paths: [] } };
 
   const found = new ExtraNames(filterFor(context, task.crontab));
   const report = await runTask(context, port, {
@@ -209,6 +248,7 @@ interface RsyncTask {
   readonly isOurs: (path: RelativePath) => boolean;
   /** rsync is given no timeout: whether it moves is watched from here. */
   readonly isWatched?: boolean;
+  readonly onSent?: (path: RelativePath) => void;
   readonly onCreated?: (path: RelativePath) => void;
   readonly onExtra?: (path: RelativePath, isDirectory: boolean) => void;
 }
@@ -216,7 +256,7 @@ interface RsyncTask {
 async function runTask(
   { rsync, cwd, root, target }: WorkerContext,
   port: MessagePort,
-  { args, input, isOurs, isWatched = false, onCreated, onExtra }: RsyncTask,
+  { args, input, isOurs, isWatched = false, onSent, onCreated, onExtra }: RsyncTask,
 ): Promise<RunReport> {
   const startedAt = performance.now();
   const command: [string, ...string[]] = [rsync, ...args];
@@ -241,6 +281,7 @@ async function runTask(
       if (item.isDeletion) onExtra?.(item.path, item.isDirectory);
       if (item.isCreated) onCreated?.(item.path);
       if (!item.isSentFile) return;
+      onSent?.(item.path);
       filesSent++;
       bytesSent += item.length;
       const now = performance.now();

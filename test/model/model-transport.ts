@@ -93,6 +93,7 @@ export class ModelTransport implements Transport {
   *#carryOut(task: TransferTask): Generator<void, RunReport> {
     yield;
     const { disk, random } = this.#options;
+    if (task.kind === 'newer') return report({});
     if (task.kind === 'divide') return report({ again: divide(disk, filter) });
     const isStruck = random.chance(this.#options.faults());
     const fault = isStruck ? random.pick(FAULTS) : undefined;
@@ -259,6 +260,8 @@ function report(fields: Partial<RunReport> & { again?: readonly Again[] }): RunR
     again: [],
     extraneous: 0,
     extras: [],
+    unsent: [],
+    newer: [],
     filesSent: 0,
     bytesSent: 0,
     durationMs: 0,

@@ -17,6 +17,8 @@ function ended(exitCode: number | null, lines: readonly string[], more: Partial<
     ...parseComplaints(lines, { sourceRoot: '/src', modulePrefix: '', isOurs: (path) => GIVEN.includes(path) }),
     again: [],
     extras: [],
+    unsent: [],
+    newer: [],
     filesSent: 0,
     bytesSent: 0,
     durationMs: 1,

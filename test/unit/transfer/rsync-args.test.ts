@@ -3,6 +3,7 @@ import {
   entriesArgs,
   extrasArgs,
   modulePrefixOf,
+  newerArgs,
   readParams,
   remoteName,
   treesArgs,
@@ -75,6 +76,13 @@ describe('the arguments of a run', () => {
 
   it('changes nothing when it lists what is extra', () => {
     expect(extrasArgs(target, false, run)).toEqual(expect.arrayContaining(['-n', '--no-r', '-d', '--existing']));
+  });
+
+  it('asks without -u which files are newer on the remote', () => {
+    const args = newerArgs({ ...target, params: ['-artuz', '-f', '- u', '--update'] }, run);
+    expect(args.slice(0, 3)).toEqual(['-artz', '-f', '- u']);
+    expect(args).toEqual(expect.arrayContaining(['-n', '--existing']));
+    expect(args).not.toContain('--update');
   });
 
   it('compares times exactly only for what has just changed, and never against the params', () => {
