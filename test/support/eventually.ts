@@ -16,8 +16,10 @@ export async function eventually<T>(
   for (;;) {
     const found = await look();
     if (found !== undefined && found !== false) return found;
-    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${complaint()}`);
-    await sleep(everyMs);
+    const leftMs = deadline - performance.now();
+    if (leftMs <= 0) throw new Error(`not within ${withinMs} ms: ${complaint()}`);
+    // The last look begins at the deadline, however long it takes itself.
+    await sleep(Math.min(everyMs, leftMs));
   }
 }
 

@@ -26,6 +26,7 @@ export class TestBench {
   readonly daemons: RsyncDaemon[] = [];
   readonly #mark = `SERSYNC_TEST_BENCH=${randomUUID()}`;
   readonly #started: SersyncProcess[] = [];
+  readonly #verified = new Set<string>();
   readonly #releases: (() => void | Promise<void>)[] = [];
 
   /** `where`: default is in memory, so that nothing waits for a disk. */
@@ -119,7 +120,7 @@ export class TestBench {
   async untilSame(options: TreeComparison & { readonly withinMs: number; readonly remotes?: readonly string[] }) {
     const { remotes = this.remotes, ...comparison } = options;
     try {
-      return await untilSameTree(this.source, remotes, comparison);
+      return await untilSameTree(this.source, remotes, { verified: this.#verified, ...comparison });
     } catch (error) {
       const said = this.#started.map((sersync) => sersync.transcript()).join('\n');
       throw new Error(`${(error as Error).message}\nsersync said:\n${said}`, { cause: error });
