@@ -57,6 +57,7 @@ async function runService(options: Options, argv: readonly string[]): Promise<nu
       logger.info('service:foreground', { reason: '-d stays in the foreground in a container' });
     }
     const signals = listenForSignals();
+    endOnBug(logger);
     const service = await startService(config, {
       resync: options.resync,
       threads: options.threads,
@@ -87,6 +88,14 @@ async function serve(service: Service, signals: SignalQueue, logger: ClosableLog
     service.cancel();
   });
   await service.stop(GRACE_MS);
+}
+
+/** A bug must not leave half a service behind: it is logged and the process ends, for whoever watches it to start again. */
+function endOnBug(logger: ClosableLogger): void {
+  process.on('uncaughtException', (error) => {
+    logger.error('service:crashed', { error: error.stack ?? messageOf(error) });
+    void logger.close().finally(() => process.exit(1));
+  });
 }
 
 interface SignalQueue {
