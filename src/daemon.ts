@@ -13,6 +13,8 @@ import { FILTER_QUEUE_TIMES, FilterQueue } from './queue/filter-queue.js';
 import { Replica, REPLICA_LIMITS, type ReplicaStatus } from './replicate/replica.js';
 import { Replicator } from './replicate/replicator.js';
 import { scheduleResync } from './schedule/resync-schedule.js';
+import { DeleteMemory } from './transfer/delete-memory.js';
+import { DELETES_BY_RULES } from './transfer/delete-rules.js';
 import { TransferPool } from './transfer/pool.js';
 import { readParams, remoteName, type RemoteTarget } from './transfer/rsync-args.js';
 import { checkRsync } from './transfer/rsync-version.js';
@@ -149,19 +151,24 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
   const deletes = deleteSwitch || params.deletes;
   const replicas = remotes.map((remote) => {
     const target: RemoteTarget = { ...config.rsync, ...remote, params: params.kept };
+    const name = remoteName(target);
+    const memory = new DeleteMemory(clock, () => {
+      events.emit('remote:outdated', { remote: name, ...DELETES_BY_RULES });
+    });
+    const context = {
+      rsync: parts.rsync,
+      cwd,
+      root,
+      identity,
+      target,
+      deletes,
+      keepsNewer: params.keepsNewer,
+      excludes: config.excludes,
+      crontabPatterns: config.crontab?.excludes ?? [],
+    };
     return new Replica({
-      name: remoteName(target),
-      transport: parts.pool.transport({
-        rsync: parts.rsync,
-        cwd,
-        root,
-        identity,
-        target,
-        deletes,
-        keepsNewer: params.keepsNewer,
-        excludes: config.excludes,
-        crontabPatterns: config.crontab?.excludes ?? [],
-      }),
+      name,
+      transport: parts.pool.transport(context, memory),
       clock,
       random: Math.random,
       events,

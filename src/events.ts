@@ -54,6 +54,8 @@ export interface EventMap {
   'path:newer': [{ remote: string; path: RelativePath; count: number }];
   'remote:unreachable': [{ remote: string; reason: string; hint?: string; failures: number; retryInMs: number }];
   'remote:halted': [{ remote: string; reason: string; hint?: string; failures: number; retryInMs: number }];
+  /** The remote's rsync has a bug that is worked around at a cost: told once. */
+  'remote:outdated': [{ remote: string; reason: string; hint: string }];
   'remote:recovered': [{ remote: string; failures: number; durationMs: number }];
   /** The source is not what it was: nothing is sent or deleted until it is back. */
   'source:refused': [{ remote: string; reason: string; retryInMs: number }];

@@ -22,6 +22,7 @@ const LEVELS: Partial<Record<keyof EventMap, Level>> = {
   'remote:complained': 'warn',
   'remote:unreachable': 'warn',
   'remote:halted': 'warn',
+  'remote:outdated': 'warn',
   'remote:recovered': 'info',
   'source:refused': 'warn',
   'source:back': 'info',

@@ -81,6 +81,8 @@ export interface RunReport {
   readonly refused?: string;
   /** What was not deleted, because the source is empty: the names, where they were known. */
   readonly held?: { readonly reason: string; readonly paths: readonly RelativePath[] };
+  /** `entries`: the remote refused names that are missing, so that they were deleted by filter rules (delete-rules.ts). */
+  readonly deletesBy?: 'rules';
   /** The run was cancelled by us. */
   readonly cancelled: boolean;
   readonly complaints: readonly Complaint[];

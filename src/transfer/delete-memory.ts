@@ -23,10 +23,10 @@ export class DeleteMemory {
     return this.#clock.now() < this.#rulesUntil ? 'rules' : 'names';
   }
 
-  /** Takes notice of how a run deleted. */
-  learn({ deletesBy }: RunReport): void {
-    // A run by rules says nothing new while it was told to: else nothing would ever be forgotten.
-    if (deletesBy !== 'rules' || this.deletesBy === 'rules') return;
+  /** Takes notice of how a run deleted that was `told` how to begin. */
+  learn(told: DeletesBy, { deletesBy }: Pick<RunReport, 'deletesBy'>): void {
+    // A run by rules that was told to says nothing new: else a busy remote would never be forgotten.
+    if (told === 'rules' || deletesBy !== 'rules') return;
     this.#rulesUntil = this.#clock.now() + FORGET_AFTER_MS;
     if (this.#isTold) return;
     this.#isTold = true;

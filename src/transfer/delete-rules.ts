@@ -10,6 +10,12 @@ import { ancestorsOf, parentOf, ROOT, toBytes, type RelativePath } from '../core
 /** How names that are missing here are removed there: each by its name, or by rules that put only them at risk. */
 export type DeletesBy = 'names' | 'rules';
 
+/** For the one who runs the service: what is done for such a remote, and the way out. */
+export const DELETES_BY_RULES = {
+  reason: "the remote's rsync refuses to delete by name, so that deletions go in runs of their own, by filter rules",
+  hint: 'update rsync there to 3.4.4 or newer: 3.4.2, 3.4.3 and security updates made from them have this bug',
+} as const;
+
 /** One rsync that deletes. */
 export interface DeletionRun {
   readonly names: readonly RelativePath[];
@@ -42,7 +48,8 @@ export function planDeletions(names: Iterable<RelativePath>): Deletions {
   fitting.sort((one, other) => compare(parentOf(one), parentOf(other)) || compare(one, other));
 
   const runs: DeletionRun[] = [];
-  for (let at = 0; at < fitting.length; at += NAMES_PER_RUN) runs.push(deletionRun(fitting.slice(at, at + NAMES_PER_RUN)));
+  for (let at = 0; at < fitting.length; at += NAMES_PER_RUN)
+    runs.push(deletionRun(fitting.slice(at, at + NAMES_PER_RUN)));
   return { runs, tooLong };
 }
 
@@ -96,10 +103,7 @@ export function refusesMissingNames({ messages }: { readonly messages: readonly 
  * then `--delete` would take all; nor with `--iconv`, since rsync does not convert rules and they would match nothing.
  * `readFile`: the content of a file of rules, `undefined` when it cannot be read.
  */
-export function canDeleteByRules(
-  params: readonly string[],
-  readFile: (path: string) => string | undefined,
-): boolean {
+export function canDeleteByRules(params: readonly string[], readFile: (path: string) => string | undefined): boolean {
   return params.every((word, index) => {
     const option = readOption(word, params[index + 1] ?? '');
     switch (option?.name) {

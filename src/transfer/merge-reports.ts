@@ -1,38 +1,39 @@
 import type { RunReport } from '../replicate/ports.js';
 
-/**
- * Several runs of one task as one report: what each said and sent, with the end of the one that ended worst. Pure.
- * `reports`: at least one.
- */
-export function mergeReports(reports: readonly [RunReport, ...RunReport[]]): RunReport {
-  const worst = reports.reduce((one, other) => (badness(other) > badness(one) ? other : one));
-  const sum = (figure: (report: RunReport) => number): number =>
-    reports.reduce((total, report) => total + figure(report), 0);
+/** Two runs of one task as one report: what both said and sent, with the end of the one that ended worse. Pure. */
+export function mergeReports(first: RunReport, second: RunReport): RunReport {
+  const worse = badness(first) > badness(second) ? first : second;
   return {
-    ...worst,
-    cancelled: reports.some(({ cancelled }) => cancelled),
-    complaints: reports.flatMap(({ complaints }) => complaints),
-    messages: reports.flatMap(({ messages }) => messages),
-    again: reports.flatMap(({ again }) => again),
-    extraneous: sum(({ extraneous }) => extraneous),
-    extras: reports.flatMap(({ extras }) => extras),
-    filesSent: sum(({ filesSent }) => filesSent),
-    bytesSent: sum(({ bytesSent }) => bytesSent),
-    durationMs: sum(({ durationMs }) => durationMs),
+    ...first,
+    ...second,
+    ...endOf(worse),
+    cancelled: first.cancelled || second.cancelled,
+    complaints: [...first.complaints, ...second.complaints],
+    messages: [...first.messages, ...second.messages],
+    again: [...first.again, ...second.again],
+    extraneous: first.extraneous + second.extraneous,
+    extras: [...first.extras, ...second.extras],
+    unsent: [...first.unsent, ...second.unsent],
+    newer: [...first.newer, ...second.newer],
+    filesSent: first.filesSent + second.filesSent,
+    bytesSent: first.bytesSent + second.bytesSent,
+    durationMs: first.durationMs + second.durationMs,
   };
 }
 
-/** Whether the run went to its end, or at least reached the remote's disk: what comes next in the task has a chance. */
-export function wentThrough(report: RunReport): boolean {
-  return !report.cancelled && badness(report) < BROKEN;
+function endOf({ exitCode, signal, command }: RunReport): Pick<RunReport, 'exitCode' | 'signal' | 'command'> {
+  return { exitCode, signal, command };
 }
 
-const BROKEN = 4;
-/** 11 is a full disk on the remote, among others: deletions are what helps. */
+/** Whether the run came to the remote's disk, so that the next one of the task has a chance. */
+export function wentThrough(report: RunReport): boolean {
+  return !report.cancelled && badness(report) < ENDS.length;
+}
+
+/** From good to bad; 11 may be a full disk, where deletions are what helps. Any other end is worse. */
 const ENDS: readonly (number | null)[] = [0, 24, 23, 11];
 
-function badness({ exitCode, complaints }: RunReport): number {
+function badness({ exitCode }: RunReport): number {
   const rank = ENDS.indexOf(exitCode);
-  if (rank < 0) return BROKEN;
-  return rank === 0 && complaints.length > 0 ? 0.5 : rank;
+  return rank < 0 ? ENDS.length : rank;
 }

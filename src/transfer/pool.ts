@@ -1,6 +1,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Run, RunProgress, RunReport, TransferTask, Transport } from '../replicate/ports.js';
+import type { DeleteMemory } from './delete-memory.js';
 import { packTask } from './packed-task.js';
 import type { WorkerContext, WorkerJob } from './worker.js';
 
@@ -25,9 +26,19 @@ export class TransferPool {
     });
   }
 
-  /** The way to one remote through this pool. */
-  transport(context: WorkerContext): Transport {
-    return { begin: (task, onProgress) => this.#begin({ context, task }, onProgress) };
+  /** The way to one remote through this pool. The threads keep nothing: how it must be told to delete is kept here. */
+  transport(context: Omit<WorkerContext, 'deletesBy'>, memory: DeleteMemory): Transport {
+    return {
+      begin: (task, onProgress) => {
+        const { deletesBy } = memory;
+        const run = this.#begin({ context: { ...context, deletesBy }, task }, onProgress);
+        const done = run.done.then((report) => {
+          memory.learn(deletesBy, report);
+          return report;
+        });
+        return { ...run, done };
+      },
+    };
   }
 
   /** Ends the threads; no run may be in flight. */

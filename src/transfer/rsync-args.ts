@@ -117,6 +117,23 @@ export function entriesArgs(target: RemoteTarget, run: RunArgs): string[] {
   return rsyncArgs(target, run, ['--no-r', '-d', ...missing, ...precision(target, run.isExact), run.outFormat]);
 }
 
+/** Names given on standard input that are there, for a remote that refuses those that are missing (delete-rules.ts). */
+export function presentArgs(target: RemoteTarget, run: RunArgs): string[] {
+  const options = ['--no-r', '-d', '--ignore-missing-args', '--force', ...precision(target, run.isExact)];
+  return rsyncArgs(target, run, [...options, run.outFormat]);
+}
+
+/**
+ * Deletes what the rules in the file put at risk, in the directories given on standard input. The rules come before those
+ * of the params, which count for what is in a deleted directory, as with `--delete-missing-args`. They are read with
+ * `--from0`, the user's files of rules without. `--ignore-errors`: a directory that is gone here holds up no other.
+ */
+export function deletionArgs(target: RemoteTarget, run: RunArgs, rulesFile: string): string[] {
+  const first = ['--from0', `--filter=. ${rulesFile}`, '--no-from0'];
+  const deleting = ['--delete', '--force', '--ignore-errors', '--existing', '--ignore-existing'];
+  return [...first, ...rsyncArgs(target, run, ['--no-r', '-d', ...deleting, run.outFormat])];
+}
+
 /** Directories given on standard input with what is in them. Deletes nothing; says on stderr whether something is extra. */
 export function treesArgs(target: RemoteTarget, recursive: boolean, run: RunArgs): string[] {
   const ask = run.deletes ? ['--delete', '--max-delete=0'] : [];

@@ -4,16 +4,22 @@ import { createFilter, type Filter, type FilterSpec } from '../core/filter.js';
 import { ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
 import { temporaryRules } from '../core/temporaries.js';
 import type { RunProgress, RunReport, TransferTask } from '../replicate/ports.js';
+import { canDeleteByRules, planDeletions, refusesMissingNames, type DeletesBy } from './delete-rules.js';
+import { mergeReports, wentThrough } from './merge-reports.js';
 import {
   DEFAULT_TIMEOUT_SECONDS,
+  deletionArgs,
   entriesArgs,
   extrasArgs,
   modulePrefixOf,
+  presentArgs,
   treesArgs,
   type RemoteTarget,
+  type RunArgs,
   newerArgs,
 } from './rsync-args.js';
 import { runRsync } from './rsync-process.js';
+import { readRulesFile, withRulesFile } from './rules-file.js';
 import { ComplaintReader, OUT_FORMAT, parseItemized } from './rsync-output.js';
 import { unpackTask, type PackedTask } from './packed-task.js';
 import { Source, type RootIdentity } from './source.js';
@@ -28,6 +34,8 @@ export interface WorkerContext {
   readonly identity: RootIdentity;
   readonly target: RemoteTarget;
   readonly deletes: boolean;
+  /** What the remote is known to understand. */
+  readonly deletesBy: DeletesBy;
   /** `-u` is among the params. */
   readonly keepsNewer: boolean;
   readonly excludes: readonly string[];
@@ -103,18 +111,12 @@ async function sendEntries(
 
   const isWatched = survey.largest < WATCHED_BELOW_BYTES;
   const sent = new Set<RelativePath>();
-  const report = await runTask(context, port, {
-    args: entriesArgs(context.target, {
-      deletes,
-      isExact: true,
-      isWatched,
-      rules: [],
-      outFormat: OUT_FORMAT,
-    }),
-    isWatched,
-    input: [nameList(names.keys())],
-    isOurs: within([...names.keys()]),
-    onSent: (path) => sent.add(path),
+  const isOurs = within([...names.keys()]);
+  const report = await sendNames(context, {
+    names,
+    runArgs: { deletes, isExact: true, isWatched, rules: [], outFormat: OUT_FORMAT },
+    run: (args, list) =>
+      runTask(context, port, { args, input: [list], isWatched, isOurs, onSent: (path) => sent.add(path) }),
   });
   return {
     ...report,
@@ -122,6 +124,44 @@ async function sendEntries(
     unsent: context.keepsNewer ? survey.files.filter((path) => !sent.has(path)) : [],
     again: [...again, ...surveyAfter(source, names), ...report.again],
   };
+}
+
+interface NamesToSend {
+  readonly names: ReadonlyMap<RelativePath, 'there' | 'missing'>;
+  readonly runArgs: RunArgs;
+  /** One rsync with the list on its standard input. */
+  readonly run: (args: readonly string[], list: Buffer) => Promise<RunReport>;
+}
+
+/** All in one run; where the remote refuses names that are missing, at once again in several that it understands. */
+async function sendNames({ target, cwd, deletesBy }: WorkerContext, given: NamesToSend): Promise<RunReport> {
+  const { names, runArgs, run } = given;
+  const knowsRules = (): boolean =>
+    runArgs.deletes && canDeleteByRules(target.params, (path) => readRulesFile(cwd, path));
+  if (deletesBy === 'rules' && knowsRules()) return sendByRules(target, given);
+  const report = await run(entriesArgs(target, runArgs), nameList(names.keys()));
+  return !report.cancelled && refusesMissingNames(report) && knowsRules() ? sendByRules(target, given) : report;
+}
+
+/** First the names that are there, then the deletions, which never name what is missing. */
+async function sendByRules(target: RemoteTarget, { names, runArgs, run }: NamesToSend): Promise<RunReport> {
+  const pathsOf = (wanted: string): RelativePath[] =>
+    [...names].flatMap(([path, state]) => (state === wanted ? [path] : []));
+  const { runs, tooLong } = planDeletions(pathsOf('missing'));
+  const there = pathsOf('there');
+  const complaints = tooLong.map((path) => ({
+    path,
+    kind: 'lost' as const,
+    text: 'its name is too long for the rules by which this remote is told what to delete: update rsync there',
+  }));
+  let report: RunReport = { ...DONE, complaints, deletesBy: 'rules' };
+  if (there.length > 0) report = mergeReports(report, await run(presentArgs(target, runArgs), nameList(there)));
+  for (const { list, rules } of runs) {
+    if (!wentThrough(report)) break;
+    const deletion = await withRulesFile(rules, (file) => run(deletionArgs(target, runArgs, file), list));
+    report = mergeReports(report, deletion);
+  }
+  return report;
 }
 
 /** Which of the files are newer on the remote, so that `-u` keeps them there. */
@@ -293,11 +333,14 @@ async function runTask(
       complaints.read(line.toString('latin1'));
     },
   });
-  port.on('message', () => {
+  const cancel = (): void => {
     cancelled = true;
     run.cancel();
-  });
+  };
+  port.on('message', cancel);
   const exit = await run.done;
+  // A task may run several, one after the other. No message can arrive between two: they follow in one turn.
+  port.off('message', cancel);
   return {
     ...DONE,
     ...exit,

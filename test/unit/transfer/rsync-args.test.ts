@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import {
+  deletionArgs,
   entriesArgs,
   extrasArgs,
   modulePrefixOf,
+  presentArgs,
   newerArgs,
   readParams,
   remoteName,
@@ -66,6 +68,19 @@ describe('the arguments of a run', () => {
     const without = entriesArgs(target, { ...run, deletes: false });
     expect(without).toContain('--ignore-missing-args');
     expect(without.filter((word) => word.includes('delete') || word === '--force')).toEqual([]);
+  });
+
+  it('puts the rules by which it deletes before those of the params, and reads only them with --from0', () => {
+    const args = deletionArgs({ ...target, params: ['-a', '--exclude-from=x'] }, run, '/tmp/rules');
+    expect(args.slice(0, 5)).toEqual(['--from0', '--filter=. /tmp/rules', '--no-from0', '-a', '--exclude-from=x']);
+    expect(args).toEqual(expect.arrayContaining(['--no-r', '-d', '--delete', '--existing', '--ignore-existing']));
+    expect(args).not.toContain('--delete-missing-args');
+  });
+
+  it('replaces what stands in the way of names that are there, and deletes none', () => {
+    const args = presentArgs(target, run);
+    expect(args).toEqual(expect.arrayContaining(['--ignore-missing-args', '--force', '--modify-window=-1']));
+    expect(args.filter((word) => word.includes('delete'))).toEqual([]);
   });
 
   it('never deletes while it copies trees', () => {

@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest';
+import {
+  canDeleteByRules,
+  planDeletions,
+  refusesMissingNames,
+  type DeletionRun,
+} from '../../../src/transfer/delete-rules.js';
+
+/** What a run says, a line each. */
+function said({ list, rules }: DeletionRun): { list: string[]; rules: string[] } {
+  const lines = (bytes: Buffer): string[] => bytes.toString('latin1').split('\0').slice(0, -1);
+  return { list: lines(list), rules: lines(rules) };
+}
+
+describe('planDeletions', () => {
+  it.each<[string, string[], string[], string[]]>([
+    ['lists the root for a name in it', ['a'], ['./'], ['+ /a']],
+    ['lists the directory that held the name', ['d/e/a'], ['./d/e/'], ['S /d/', 'S /d/e/', '+ /d/e/a']],
+    ['lists a directory once', ['d/a', 'd/b'], ['./d/'], ['S /d/', '+ /d/a', '+ /d/b']],
+    ['keeps neighbours together', ['d/b', 'a', 'd/a'], ['./', './d/'], ['S /d/', '+ /a', '+ /d/a', '+ /d/b']],
+    ['escapes a name that would be a wildcard', ['*'], ['./'], ['+ /\\*']],
+    ['escapes every special character of such a name', ['[a]\\?*]'], ['./'], ['+ /\\[a]\\\\\\?\\*]']],
+    ['leaves a backslash alone where there is no wildcard', ['a\\b]'], ['./'], ['+ /a\\b]']],
+    ['escapes a directory like a name', ['d*/a'], ['./d*/'], ['S /d\\*/', '+ /d\\*/a']],
+    ['keeps what looks like a comment or a rule', ['#a', '- b'], ['./'], ['+ /#a', '+ /- b']],
+    ['keeps bytes and newlines as they are', ['\xb2\xe2\n'], ['./'], ['+ /\xb2\xe2\n']],
+  ])('%s', (_title, names, list, rules) => {
+    const { runs, tooLong } = planDeletions(names);
+    expect(runs.map(said)).toEqual([{ list, rules: [...rules, '-p **'] }]);
+    expect(tooLong).toEqual([]);
+  });
+
+  it('plans nothing for no names', () => {
+    expect(planDeletions([])).toEqual({ runs: [], tooLong: [] });
+  });
+
+  it('splits many names into runs that protect everything else, each', () => {
+    const names = Array.from({ length: 10_000 }, (_, at) => `d${at % 7}/f${at}`);
+    const { runs } = planDeletions(names);
+    expect(runs.length).toBeGreaterThan(1);
+    expect(runs.flatMap((run) => run.names).sort()).toEqual([...names].sort());
+    for (const run of runs) expect(said(run).rules.at(-1)).toBe('-p **');
+    // Sorted by directory, ten runs list seven directories hardly more than once each.
+    expect(runs.flatMap((run) => said(run).list).length).toBeLessThan(7 + runs.length);
+  });
+
+  it('leaves out a name whose rule rsync could not read, and none of the others', () => {
+    const long = `${'*'.repeat(250)}/`.repeat(16).slice(0, 4_000);
+    const { runs, tooLong } = planDeletions(['a', long, 'b']);
+    expect(tooLong).toEqual([long]);
+    expect(runs.flatMap((run) => run.names)).toEqual(['a', 'b']);
+  });
+});
+
+describe('refusesMissingNames', () => {
+  it.each([
+    ['invalid file mode 00 for d/gone [Receiver]', true],
+    ['invalid file mode 0100 for d/gone [Receiver]', false],
+    ['rsync error: protocol incompatibility (code 2) at flist.c(874) [Receiver=3.2.7]', false],
+  ])('takes %j for that: %s', (message, refuses) => {
+    expect(refusesMissingNames({ messages: ['something before', message] })).toBe(refuses);
+  });
+});
+
+describe('canDeleteByRules', () => {
+  const files: Record<string, string> = { plain: '*.log\n!keep\n', clearing: '*.log\n!\n*.tmp\n' };
+  const isSafe = (params: string[]): boolean => canDeleteByRules(params, (path) => files[path]);
+
+  it.each([
+    [['-artuz']],
+    [['-a', '--exclude=*.log', '--include', '*.php', '--exclude=.git', '--exclude=!important']],
+    [['-a', '--filter=- *.log', '-f', '+ x', '--filter=P /keep', '-F', '-C']],
+    [['-a', '--filter=: /.rsync-filter', '--filter=dir-merge .rules']],
+    [['-a', '--exclude-from=plain', '--include-from', 'plain']],
+    [['-e', 'ssh -f', '--info=name']],
+  ])('says yes to %j', (params) => {
+    expect(isSafe(params)).toBe(true);
+  });
+
+  it.each([
+    ['a rule that clears the list', ['--exclude=!']],
+    ['the same in a word of its own', ['--exclude', '!']],
+    ['the same as a filter', ['--filter=!']],
+    ['the same in words', ['--filter=clear']],
+    ['the same after a flag', ['-f', '!']],
+    ['the same after a cluster', ['-avf', ' !']],
+    ['the same attached to a flag', ['-f!']],
+    ['a merged file, which may hold one', ['--filter=. rules']],
+    ['a merged file in words', ['--filter=merge rules']],
+    ['a file that clears the list', ['--exclude-from=clearing']],
+    ['the same for includes', ['--include-from', 'clearing']],
+    ['a file that cannot be read', ['--exclude-from=none']],
+    ['rules on standard input', ['--exclude-from=-']],
+    ['names that are converted', ['--iconv=utf8,gbk']],
+  ])('says no to %s', (_title, params) => {
+    expect(isSafe(['-a', ...params])).toBe(false);
+  });
+});
