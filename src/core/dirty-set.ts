@@ -11,7 +11,7 @@
  * - *coarsen*: to replace many narrow marks by few wide ones, so that memory is bounded and nothing is dropped.
  */
 import { PathTree } from './path-tree.js';
-import { parentOf, ROOT, type RelativePath } from './relative-path.js';
+import { ancestorAt, levelsBelow, parentOf, ROOT, type RelativePath } from './relative-path.js';
 import { widest, type Scope } from './scope.js';
 
 export interface Mark {
@@ -47,8 +47,9 @@ export interface DirtyPath extends Mark {
 export function covers(mark: Mark, other: Mark, levels: number): boolean {
   if (mark.gone) return true;
   if (other.gone) return false;
+  if (levels === 0) return widest(mark.scope, other.scope) === mark.scope;
   if (mark.scope === 'subtree') return true;
-  return mark.scope === 'listing' && levels <= 1 && other.scope === 'entry';
+  return mark.scope === 'listing' && levels === 1 && other.scope === 'entry';
 }
 
 /**
@@ -127,13 +128,15 @@ export class DirtySet {
   }
 
   /**
-   * Directories with many marks become one listing, then whole subtrees, until half of what is allowed is left. A name
-   * that is gone becomes part of the listing of its directory: what is missing there is an inferred deletion then.
+   * Directories with many marks become one listing, then whole subtrees, then those above them, until half of what is
+   * allowed is left. A name that is gone becomes part of the listing of its directory: what is missing there is an
+   * inferred deletion then.
    */
   #coarsen(): void {
     const goal = this.#maxMarks / 2;
     for (let fewest = 1024; this.#marks.size > goal && fewest >= 2; fewest /= 4) this.#foldInto('listing', fewest);
     for (let fewest = 64; this.#marks.size > goal && fewest >= 2; fewest /= 4) this.#foldInto('subtree', fewest);
+    for (let depth = this.#deepest() - 2; this.#marks.size > goal && depth > 0; depth--) this.#foldAtDepth(depth);
     if (this.#marks.size > goal) this.#fold(ROOT, 'subtree');
   }
 
@@ -145,6 +148,22 @@ export class DirtySet {
       counts.set(parent, (counts.get(parent) ?? 0) + 1);
     }
     for (const [path, count] of counts) if (count >= fewest) this.#fold(path, scope);
+  }
+
+  #deepest(): number {
+    let deepest = 0;
+    for (const [path] of this.#marks.entries()) deepest = Math.max(deepest, levelsBelow(path, ROOT));
+    return deepest;
+  }
+
+  /** Marks that are scattered over many directories meet at the directory that stands `depth` levels below the root. */
+  #foldAtDepth(depth: number): void {
+    const counts = new Map<RelativePath, number>();
+    for (const [path] of this.#marks.entries()) {
+      const above = ancestorAt(path, depth);
+      if (above !== undefined) counts.set(above, (counts.get(above) ?? 0) + 1);
+    }
+    for (const [path, count] of counts) if (count > 1) this.#fold(path, 'subtree');
   }
 
   #fold(path: RelativePath, scope: Scope): void {

@@ -74,3 +74,14 @@ export function levelsBelow(path: RelativePath, ancestor: RelativePath): number 
 export function* ancestorsOf(path: RelativePath): Generator<RelativePath> {
   for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) yield path.slice(0, slash);
 }
+
+/** The directory above `path` that stands `depth` levels below the root; undefined when `path` is no deeper than that. */
+export function ancestorAt(path: RelativePath, depth: number): RelativePath | undefined {
+  if (depth === 0) return path === ROOT ? undefined : ROOT;
+  let slash = -1;
+  for (let left = depth; left > 0; left--) {
+    slash = path.indexOf('/', slash + 1);
+    if (slash < 0) return undefined;
+  }
+  return path.slice(0, slash);
+}
