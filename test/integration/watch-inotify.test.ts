@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { accessSync, chmodSync, constants, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { Hint } from '../../src/core/hint.js';
@@ -8,7 +8,8 @@ import { WatchBench } from '../support/watch-bench.js';
 
 /** What the inotify watcher promises beyond the suite that both front ends pass. */
 
-const QUEUE_LIMIT = '/proc/sys/fs/inotify/max_queued_events';
+/** Beyond this the kernel's queue takes too long to fill. */
+const MOST_EVENTS = 400_000;
 const support = new URL('../support/', import.meta.url).pathname;
 
 describe('the inotify watcher', () => {
@@ -85,43 +86,37 @@ describe('the inotify watcher', () => {
     await writer;
   });
 
-  it('tells a hundred thousand new files in few messages, each once or twice', async () => {
+  it('tells a hundred thousand new files, each once or twice', async () => {
     await bench.shell('mkdir $(seq 100)');
     await bench.start();
     await bench.shell('seq 1 100000 | awk \'{ f = ($1 % 100 + 1) "/" $1; print $1 > f; close(f) }\'');
-    await bench.untilFollowed(60_000);
-    expect(bench.follower.told.length).toBeLessThan(200_000);
-  }, 120_000);
+    await bench.untilFollowed(120_000);
+    // A machine that is busy with other things may take longer to read the queue than it lasts; that is repaired.
+    if (bench.follower.losses.length === 0) expect(bench.follower.told.length).toBeLessThan(200_000);
+  }, 180_000);
 
-  it.skipIf(!isWritable(QUEUE_LIMIT))(
+  it.skipIf(queueLimit() > MOST_EVENTS)(
     'repairs the table of watches after the kernel lost events, and only then says so for the last time',
     async () => {
-      const limit = readFileSync(QUEUE_LIMIT);
-      await bench.shell('mkdir -p A/B/C; echo old > A/B/C/f');
-      writeFileSync(QUEUE_LIMIT, '64');
-      try {
-        // The limit is read when the instance is opened.
-        await bench.start();
-      } finally {
-        writeFileSync(QUEUE_LIMIT, limit);
-      }
-      const overflows = (): boolean => bench.follower.losses.some(({ reason }) => reason.includes('max_queued_events'));
-      for (let round = 0; round < 50 && !overflows(); round++) {
-        await bench.shell(
-          `mkdir m${round}; cd m${round}; seq 3000 | awk '{ print > $1; close($1) }'; mkdir -p x/y/z; cd ..; mv A B${round}; mkdir B${round}/new; mv B${round} A`,
-        );
-      }
-      expect(overflows(), 'no overflow could be forced').toBe(true);
-      await bench.untilFollowed(20_000);
+      await bench.shell('mkdir -p A/B/C D; echo old > A/B/C/f');
+      await bench.start();
+      // Nobody reads the kernel's queue while this process is stopped; three events a file. What follows is lost.
+      await bench.shell(`
+        trap 'kill -CONT $PPID' EXIT
+        kill -STOP $PPID
+        seq ${Math.ceil(queueLimit() / 2)} | (cd D && awk '{ print > $1; close($1) }')
+        mkdir -p x/y/z; echo x > x/y/z/f
+        mv A E; mkdir A; mv E/B A/moved; mkdir A/moved/new; rm -r E
+      `);
+      await bench.untilFollowed(60_000);
       bench.writeEverywhere();
-      await bench.untilFollowed(20_000);
-      expect(bench.follower.losses.at(-1)).toEqual({
-        below: '',
-        reason: 'events were lost; every directory is watched again',
-      });
+      await bench.untilFollowed(60_000);
+      const reasons = bench.follower.losses.map(({ below, reason }) => `${below}: ${reason}`);
+      expect(reasons[0]).toBe(`: kernel event queue overflowed (max_queued_events=${queueLimit()})`);
+      expect(reasons.at(-1)).toBe(': events were lost; every directory is watched again');
       expect(bench.follower.deaths).toEqual([]);
     },
-    120_000,
+    180_000,
   );
 
   it('gives back its descriptors when it is stopped, and when it cannot start', async () => {
@@ -231,13 +226,8 @@ function observe(root: string, script: string, lossToCome: string, wrapper: read
   return JSON.parse(text) as Observation;
 }
 
-function isWritable(file: string): boolean {
-  try {
-    accessSync(file, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
+function queueLimit(): number {
+  return Number(readFileSync('/proc/sys/fs/inotify/max_queued_events', 'latin1'));
 }
 
 function canUnshare(kind: string): boolean {
