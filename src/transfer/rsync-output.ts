@@ -173,6 +173,7 @@ const ENOENT = 2;
 const EPERM = 1;
 const ENOTDIR = 20;
 const EINVAL = 22;
+const ELOOP = 40;
 const ENODATA = 61;
 const EOPNOTSUPP = 95;
 
@@ -204,7 +205,8 @@ function kindOf(failure: Failure, context: ComplaintContext): ComplaintKind {
   if (isAttribute.test(what)) {
     return [EPERM, EINVAL, EOPNOTSUPP].includes(errno) || what.startsWith('do_fallocate') ? 'cosmetic' : 'lost';
   }
-  const isGone = errno === ENOENT || errno === ENOTDIR;
+  // ELOOP: rsync follows no link, and one stands now where the file stood that it had listed.
+  const isGone = errno === ENOENT || errno === ENOTDIR || errno === ELOOP;
   // The file became shorter while it was read.
   const isShortened = errno === ENODATA && what.startsWith('read errors mapping');
   return isShortened || (isGone && isOfSource(failure, context)) ? 'vanished' : 'lost';

@@ -57,6 +57,11 @@ describe('what the sender complains of', () => {
       kind: 'vanished',
     },
     { line: 'rsync: [sender] readlink_stat("/src/l") failed: Input/output error (5)', path: 'l', kind: 'lost' },
+    {
+      line: 'rsync: [sender] send_files failed to open "/src/l": Too many levels of symbolic links (40)',
+      path: 'l',
+      kind: 'vanished',
+    },
     { line: 'rsync: [sender] read errors mapping "/src/a": No data available (61)', path: 'a', kind: 'vanished' },
     { line: 'rsync: [sender] read errors mapping "/src/a": Input/output error (5)', path: 'a', kind: 'lost' },
     { line: 'file has vanished: "/src/c/f"', path: 'c/f', kind: 'vanished' },
