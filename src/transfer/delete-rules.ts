@@ -98,41 +98,7 @@ export function refusesMissingNames({ messages }: { readonly messages: readonly 
   return messages.some((message) => message.startsWith('invalid file mode 00 for '));
 }
 
-/**
- * Whether rules say what they mean with these params. Not when a rule of theirs may clear the list, ours with it, for
- * then `--delete` would take all; nor with `--iconv`, since rsync does not convert rules and they would match nothing.
- * `readFile`: the content of a file of rules, `undefined` when it cannot be read.
- */
-export function canDeleteByRules(params: readonly string[], readFile: (path: string) => string | undefined): boolean {
-  return params.every((word, index) => {
-    const option = readOption(word, params[index + 1] ?? '');
-    switch (option?.name) {
-      case 'iconv':
-        return false;
-      case 'filter':
-        return !/^[\s_]*(?:!|clear|\.|merge)/.test(option.value);
-      case 'exclude':
-      case 'include':
-        return !clears(option.value);
-      case 'exclude-from':
-      case 'include-from': {
-        const lines = option.value === '-' ? undefined : readFile(option.value)?.split(/[\r\n\0]/);
-        return lines?.some(clears) === false;
-      }
-      default:
-        return true;
-    }
-  });
-}
-
-function readOption(word: string, next: string): { name: string | undefined; value: string } | undefined {
-  const long = /^--(iconv|filter|exclude|include|exclude-from|include-from)(?:=(.*))?$/s.exec(word);
-  if (long !== null) return { name: long[1], value: long[2] ?? next };
-  // -f may come last in a cluster, before its value.
-  const short = /^-[^-BeMT@]*?f=?(.*)$/s.exec(word);
-  return short === null ? undefined : { name: 'filter', value: short[1] === '' ? next : (short[1] ?? '') };
-}
-
-function clears(rule: string): boolean {
-  return rule.trim() === '!';
+/** Whether rules mean what they say with these params: rsync converts no rule with `--iconv`, and it would match nothing. */
+export function canDeleteByRules(params: readonly string[]): boolean {
+  return !params.some((word) => /^--iconv(?:=|$)/.test(word));
 }

@@ -124,14 +124,15 @@ export function presentArgs(target: RemoteTarget, run: RunArgs): string[] {
 }
 
 /**
- * Deletes what the rules in the file put at risk, in the directories given on standard input. The rules come before those
- * of the params, which count for what is in a deleted directory, as with `--delete-missing-args`. They are read with
- * `--from0`, the user's files of rules without. `--ignore-errors`: a directory that is gone here holds up no other.
+ * Deletes what the rules in the file put at risk, in the directories given on standard input. The params' own rules are
+ * cleared before: one that puts more at risk would delete what nobody named, and `--delete-missing-args` does not heed
+ * them either (seen with 3.5.0, also for what a deleted directory holds). Their files of rules come before `--from0`,
+ * which changes how such a file is read. `--ignore-errors`: a directory that is gone here holds up no other.
  */
 export function deletionArgs(target: RemoteTarget, run: RunArgs, rulesFile: string): string[] {
-  const first = ['--from0', `--filter=. ${rulesFile}`, '--no-from0'];
+  const rules = ['--filter=!', '--from0', `--filter=. ${rulesFile}`];
   const deleting = ['--delete', '--force', '--ignore-errors', '--existing', '--ignore-existing'];
-  return [...first, ...rsyncArgs(target, run, ['--no-r', '-d', ...deleting, run.outFormat])];
+  return rsyncArgs(target, run, [...rules, '--no-r', '-d', ...deleting, run.outFormat]);
 }
 
 /** Directories given on standard input with what is in them. Deletes nothing; says on stderr whether something is extra. */

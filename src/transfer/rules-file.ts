@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 
 /** Hands `action` the path of a file with the rules, readable by nobody else, and removes it afterwards. */
 export async function withRulesFile<Result>(rules: Buffer, action: (path: string) => Promise<Result>): Promise<Result> {
@@ -12,15 +12,5 @@ export async function withRulesFile<Result>(rules: Buffer, action: (path: string
     return await action(path);
   } finally {
     rmSync(path, { force: true });
-  }
-}
-
-/** A file of rules that the params name, relative to the directory in which rsync runs; bytes as latin1. */
-export function readRulesFile(cwd: string, path: string): string | undefined {
-  try {
-    return readFileSync(resolve(cwd, path), 'latin1');
-  } catch {
-    // Then nobody knows what it says; rsync tells that it cannot be read.
-    return undefined;
   }
 }

@@ -19,7 +19,7 @@ import {
   newerArgs,
 } from './rsync-args.js';
 import { runRsync } from './rsync-process.js';
-import { readRulesFile, withRulesFile } from './rules-file.js';
+import { withRulesFile } from './rules-file.js';
 import { ComplaintReader, OUT_FORMAT, parseItemized } from './rsync-output.js';
 import { unpackTask, type PackedTask } from './packed-task.js';
 import { Source, type RootIdentity } from './source.js';
@@ -134,13 +134,12 @@ interface NamesToSend {
 }
 
 /** All in one run; where the remote refuses names that are missing, at once again in several that it understands. */
-async function sendNames({ target, cwd, deletesBy }: WorkerContext, given: NamesToSend): Promise<RunReport> {
+async function sendNames({ target, deletesBy }: WorkerContext, given: NamesToSend): Promise<RunReport> {
   const { names, runArgs, run } = given;
-  const knowsRules = (): boolean =>
-    runArgs.deletes && canDeleteByRules(target.params, (path) => readRulesFile(cwd, path));
-  if (deletesBy === 'rules' && knowsRules()) return sendByRules(target, given);
+  const canUseRules = runArgs.deletes && canDeleteByRules(target.params);
+  if (deletesBy === 'rules' && canUseRules) return sendByRules(target, given);
   const report = await run(entriesArgs(target, runArgs), nameList(names.keys()));
-  return !report.cancelled && refusesMissingNames(report) && knowsRules() ? sendByRules(target, given) : report;
+  return canUseRules && !report.cancelled && refusesMissingNames(report) ? sendByRules(target, given) : report;
 }
 
 /** First the names that are there, then the deletions, which never name what is missing. */

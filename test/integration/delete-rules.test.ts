@@ -178,6 +178,14 @@ describe.each(daemons)('deleting by rules on $name', ({ path }) => {
     ]);
   });
 
+  it('lets a directory that goes away meanwhile hold up no other', async () => {
+    plant(source, ['d/stays', 'e/stays']);
+    plant(remote, ['d/gone', 'd/extra', 'e/gone', 'e/extra']);
+    const report = await send(['d/gone', 'e/gone'], contextOf({ rsync: script('away', `rm -r d; exec rsync "$@"`) }));
+    expect(judge(report, { deletes: true })).toMatchObject({ kind: 'moved', vanished: ['d'] });
+    expect(namesOf(remote)).toEqual(['d', 'd/extra', 'd/gone', 'e', 'e/extra', 'stays']);
+  });
+
   it('removes 10,000 names from among others', async () => {
     const gone = Array.from({ length: 10_000 }, (_, at) => `d${at % 20}/gone ${at}`);
     const kept = Array.from({ length: 2_000 }, (_, at) => `d${at % 20}/kept ${at}`);
@@ -186,28 +194,23 @@ describe.each(daemons)('deleting by rules on $name', ({ path }) => {
     await expectGone(gone, gone);
   });
 
-  it("obeys the params' own rules inside a deleted directory only, as deleting by name does", async () => {
-    const rules = join(folder, 'excludes');
-    writeFileSync(rules, '*.tmp\nname with blanks\n');
-    plant(source, ['d/stays', 'ex/stays']);
-    plant(remote, ['d/a.log', 'd/b.tmp', 'd/extra.php', 'ex/gone', 'ex/extra', 'd/full/x', 'd/name with blanks']);
-    const params = ['-artuzm', '--include=*.php', '--exclude=*.log', '--exclude=ex/', `--exclude-from=${rules}`, '-F'];
-    const names = ['d/a.log', 'd/b.tmp', 'ex/gone', 'd/full', 'd/name with blanks'];
+  it.each([
+    ['that exclude names and directories', ['--exclude=*.log', '--exclude=d/', '--filter=H gone']],
+    ['that put everything at risk', ['--include=*', '--filter=R **', '--filter=risk extra']],
+    ['that clear the list', ['--exclude=!', '--filter=!']],
+    ['that protect', ['--filter=P **', '--exclude=*']],
+    ['from files, of the tree too', ['-FF', '-C', '--exclude-from=RULES', '--filter=merge RULES']],
+    ['that come with other options', ['-m', '-r', '-y', '-x', '--partial-dir=.p', '--delay-updates', '-K']],
+  ])('heeds no rules of the params, as deleting by name does: those %s', async (_title, rules) => {
+    const file = join(folder, 'rules');
+    writeFileSync(file, '- *.tmp\n- name with blanks\n- /d/\n');
+    plant(source, ['d/sub/stays']);
+    writeFileSync(join(source, '.rsync-filter'), '- *\n');
+    plant(remote, ['d/a.log', 'd/extra', 'd/extra.log', 'd/sub/gone', 'd/sub/extra', 'd/name with blanks', 'extra']);
+    plant(remote, ['d/full/x.log', 'd/full/y.tmp', 'd/full/gone', 'd/full/.rsync-filter']);
+    const names = ['d/a.log', 'd/sub/gone', 'd/full', 'd/name with blanks'];
+    const params = ['-artuz', ...rules.map((rule) => rule.replace('RULES', file))];
     await expectGone(names, names, params);
-
-    plant(remote, ['d/full/x', 'd/full/keep.log', 'd/full/keep.tmp']);
-    const report = await send(['d/full'], contextOf({}, params));
-    expect(report.complaints.map((complaint) => [complaint.path, complaint.kind])).toEqual([['d/full', 'obstructed']]);
-    expect(namesOf(remote)).toEqual(expect.arrayContaining(['d/full/keep.log', 'd/full/keep.tmp']));
-    expect(namesOf(remote)).not.toContain('d/full/x');
-  });
-
-  it.skipIf(path !== undefined)('never uses rules where those of the params may clear them', async () => {
-    plant(remote, ['gone', 'extra']);
-    const report = await send(['gone'], contextOf({}, ['-artuz', '--exclude=!']));
-    expect(report.deletesBy).toBeUndefined();
-    expect(report.command).toContain('--delete-missing-args');
-    expect(namesOf(remote)).toEqual(['extra', 'stays']);
   });
 
   it('removes exactly what is named, whatever the trees', { timeout: 180_000 }, async () => {

@@ -70,9 +70,10 @@ describe('the arguments of a run', () => {
     expect(without.filter((word) => word.includes('delete') || word === '--force')).toEqual([]);
   });
 
-  it('puts the rules by which it deletes before those of the params, and reads only them with --from0', () => {
+  it('clears the rules of the params before those by which it deletes, and reads only these with --from0', () => {
     const args = deletionArgs({ ...target, params: ['-a', '--exclude-from=x'] }, run, '/tmp/rules');
-    expect(args.slice(0, 5)).toEqual(['--from0', '--filter=. /tmp/rules', '--no-from0', '-a', '--exclude-from=x']);
+    const rules = args.filter((word) => /exclude-from|filter|from0/.test(word));
+    expect(rules.slice(0, 4)).toEqual(['--exclude-from=x', '--filter=!', '--from0', '--filter=. /tmp/rules']);
     expect(args).toEqual(expect.arrayContaining(['--no-r', '-d', '--delete', '--existing', '--ignore-existing']));
     expect(args).not.toContain('--delete-missing-args');
   });
