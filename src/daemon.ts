@@ -15,6 +15,7 @@ import { Replicator } from './replicate/replicator.js';
 import { scheduleResync } from './schedule/resync-schedule.js';
 import { DeleteMemory } from './transfer/delete-memory.js';
 import { DELETES_BY_RULES } from './transfer/delete-rules.js';
+import { findLauncher } from './transfer/launcher.js';
 import { TransferPool } from './transfer/pool.js';
 import { readParams, remoteName, type RemoteTarget } from './transfer/rsync-args.js';
 import { checkRsync } from './transfer/rsync-version.js';
@@ -80,7 +81,7 @@ export async function startService(config: Config, options: ServiceOptions): Pro
     const pool = new TransferPool(options.threads, lanes * remotes);
     release.push(() => pool.close());
 
-    const parts: Parts = { config, events, logger, clock, pool, lanes, rsync };
+    const parts: Parts = { config, events, logger, clock, pool, lanes, rsync, launcher: findLauncher() };
     const replicators = config.localPaths.map((localPath) => createReplicator(localPath, parts));
     let graceMs = 0;
     for (const replicator of replicators) release.push(() => replicator.stop(graceMs));
@@ -137,6 +138,7 @@ interface Parts {
   readonly pool: TransferPool;
   readonly lanes: number;
   readonly rsync: string;
+  readonly launcher: readonly string[];
 }
 
 function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Replicator {
@@ -157,6 +159,7 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
     });
     const context = {
       rsync: parts.rsync,
+      launcher: parts.launcher,
       cwd,
       root,
       identity,

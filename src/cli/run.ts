@@ -57,6 +57,7 @@ async function runService(options: Options, argv: readonly string[]): Promise<nu
       logger.info('service:foreground', { reason: '-d stays in the foreground in a container' });
     }
     const signals = listenForSignals();
+    ignoreHangUp(isChild || !process.stdout.isTTY, logger);
     endOnBug(logger);
     const service = await startService(config, {
       resync: options.resync,
@@ -107,7 +108,7 @@ interface SignalQueue {
 function listenForSignals(): SignalQueue {
   const arrived: string[] = [];
   const waiting: ((signal: string) => void)[] = [];
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  for (const signal of ['SIGTERM', 'SIGINT', ...(process.stdout.isTTY ? (['SIGHUP'] as const) : [])] as const) {
     process.on(signal, () => {
       const taker = waiting.shift();
       if (taker === undefined) arrived.push(signal);
@@ -122,6 +123,14 @@ function listenForSignals(): SignalQueue {
         else resolve(signal);
       }),
   };
+}
+
+/** A terminal that is closed ends what runs on it; a service in the background or in a container has none to lose. */
+function ignoreHangUp(isService: boolean, logger: ClosableLogger): void {
+  if (!isService) return;
+  process.on('SIGHUP', () => {
+    logger.info('signal:ignored', { signal: 'SIGHUP', hint: 'restart the service to read the configuration again' });
+  });
 }
 
 /** Bars for the full resync of `-r`. */

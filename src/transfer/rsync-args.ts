@@ -19,7 +19,7 @@ export interface RemoteTarget {
 }
 
 /** Seconds without I/O after which a run is given up where `<timeout>` is off: a silent remote must not hold a lane for ever. */
-export const DEFAULT_TIMEOUT_SECONDS = 120;
+const DEFAULT_TIMEOUT_SECONDS = 120;
 const CONNECT_TIMEOUT_SECONDS = 10;
 
 /** What we decide ourselves, for every run by name; in the user's params it would delete, skip or hide what we did not ask for. */

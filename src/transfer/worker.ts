@@ -7,7 +7,6 @@ import type { RunProgress, RunReport, TransferTask } from '../replicate/ports.js
 import { canDeleteByRules, planDeletions, refusesMissingNames, type DeletesBy } from './delete-rules.js';
 import { mergeReports, wentThrough } from './merge-reports.js';
 import {
-  DEFAULT_TIMEOUT_SECONDS,
   deletionArgs,
   entriesArgs,
   extrasArgs,
@@ -28,6 +27,8 @@ import { divide, ExtraNames, surveyAfter, surveyEntries, surveySent, surveyTrees
 /** All that a thread must know to serve one remote: plain data. */
 export interface WorkerContext {
   readonly rsync: string;
+  /** What starts rsync, so that it ends with the service: a command and its arguments, or nothing. */
+  readonly launcher: readonly string[];
   /** The watched root as text, for the working directory, and as bytes. */
   readonly cwd: string;
   readonly root: RelativePath;
@@ -51,6 +52,7 @@ export interface WorkerJob {
 
 /** Runs of smaller files only are watched for silence from here (rsync-args.ts says why). */
 const WATCHED_BELOW_BYTES = 8 * 1024 * 1024;
+const SILENCE_MS = 30_000;
 /** An emptied directory looks like one that is not mounted: what it held stays on the remotes until it holds something. */
 const EMPTY_SOURCE = 'the watched directory is empty';
 /** How often progress is told at most. */
@@ -293,23 +295,30 @@ interface RsyncTask {
 }
 
 async function runTask(
-  { rsync, cwd, root, target }: WorkerContext,
+  { rsync, launcher, cwd, root, target }: WorkerContext,
   port: MessagePort,
   { args, input, isOurs, isWatched = false, onSent, onCreated, onExtra }: RsyncTask,
 ): Promise<RunReport> {
   const startedAt = performance.now();
-  const command: [string, ...string[]] = [rsync, ...args];
+  const command = [rsync, ...args];
+  const [program = rsync, ...programArgs] = [...launcher, ...command];
+  const source = new Source(root);
   let filesSent = 0;
   let bytesSent = 0;
   let toldAt = startedAt;
   let cancelled = false;
-  const complaints = new ComplaintReader({ sourceRoot: root, modulePrefix: modulePrefixOf(target), isOurs });
+  const complaints = new ComplaintReader({
+    sourceRoot: root,
+    modulePrefix: modulePrefixOf(target),
+    isOurs,
+    exists: (path) => source.look(path).kind !== 'missing',
+  });
 
   const run = runRsync({
-    command,
+    command: [program, ...programArgs],
     cwd,
     input,
-    ...(isWatched ? { silenceMs: DEFAULT_TIMEOUT_SECONDS * 1000 } : {}),
+    ...(isWatched ? { silenceMs: SILENCE_MS } : {}),
     onLine(line) {
       const item = parseItemized(line);
       if (item === undefined) {

@@ -88,6 +88,7 @@ describe.each(daemons)('deleting by rules on $name', ({ path }) => {
       identity: identify(source) ?? '',
       target: { ip: daemon.address, port: daemon.port, name: `backup/sub-${planted}/dir`, ssh: false, params },
       deletes: true,
+      launcher: [],
       deletesBy: 'rules',
       keepsNewer: false,
       excludes: [],
