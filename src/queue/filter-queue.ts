@@ -53,6 +53,7 @@ export class FilterQueue {
   readonly #waiting = new Map<RelativePath, Waiting>();
   readonly #toldOpen = new Set<RelativePath>();
   #cancelTimer: (() => void) | undefined;
+  #isStopped = false;
 
   constructor(options: FilterQueueOptions) {
     this.#options = options;
@@ -74,11 +75,12 @@ export class FilterQueue {
     if (effect.gone) this.#release(path, 'entry', true, now);
     if (effect.whole) this.#release(path, 'subtree', false, now);
     else if (effect.contents) for (const file of this.#options.filesBelow(path)) this.#releaseFile(file, now);
-    if (effect.now) this.#releaseNow(path, isDirectory, now);
-    else if (effect.release && this.#waiting.has(path)) this.#releaseNow(path, false, now);
+    // Attributes say nothing about the writer: a file that is waited for is waited for still.
+    const isComplete = (hint & (Hint.closed | Hint.movedTo)) !== 0;
+    if (effect.now) this.#releaseNow(path, isDirectory, isComplete, now);
+    else if (effect.release && this.#waiting.has(path)) this.#releaseNow(path, false, true, now);
     // A link or a device is complete as it is: nobody will close it.
-    const isComplete = effect.inspect && this.#options.inspect(path) !== 'file';
-    if (isComplete) this.#releaseNow(path, false, now);
+    if (effect.inspect && this.#options.inspect(path) !== 'file') this.#releaseNow(path, false, true, now);
     else if (effect.whenQuiet || effect.whenClosed) this.#wait(path, effect.whenQuiet, now);
   }
 
@@ -88,8 +90,11 @@ export class FilterQueue {
     this.#waiting.clear();
   }
 
+  /** Waits for nothing any more: what comes from now on is released at once. */
   stop(): void {
+    this.#isStopped = true;
     this.#cancelTimer?.();
+    this.flush();
   }
 
   #wait(path: RelativePath, isQuietEnough: boolean, now: number): void {
@@ -97,8 +102,9 @@ export class FilterQueue {
     if (waiting !== undefined) {
       waiting.touchedAt = now;
       waiting.isQuietEnough ||= isQuietEnough;
-    } else if (this.#waiting.size >= MAX_WAITING) {
+    } else if (this.#isStopped || this.#waiting.size >= MAX_WAITING) {
       this.#release(path, 'entry', false, now);
+      return;
     } else {
       this.#waiting.set(path, { since: now, touchedAt: now, isQuietEnough });
     }
@@ -130,9 +136,9 @@ export class FilterQueue {
     });
   }
 
-  #releaseNow(path: RelativePath, isDirectory: boolean, now: number): void {
+  #releaseNow(path: RelativePath, isDirectory: boolean, isComplete: boolean, now: number): void {
     const since = this.#waiting.get(path)?.since ?? now;
-    this.#waiting.delete(path);
+    if (isComplete) this.#waiting.delete(path);
     // The root as an entry would bring all that is in it; its listing is the narrowest look that brings its attributes.
     this.#release(path, isDirectory && path === ROOT ? 'listing' : 'entry', false, since);
   }
