@@ -179,7 +179,8 @@ export class DirtySet {
   }
 }
 
-function merge(one: Mark, other: Mark): StoredMark {
+/** One mark that stands for two of the same path. */
+export function merge(one: Mark, other: Mark): Mark {
   const scope = widest(one.scope, other.scope);
   const gone = one.gone || other.gone;
   return {

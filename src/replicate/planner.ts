@@ -1,6 +1,6 @@
 import { conflicts, kindOf, type DirtyPath, type DirtySet, type Mark, type MarkKind } from '../core/dirty-set.js';
 import { PathTree } from '../core/path-tree.js';
-import { levelsBelow, type RelativePath } from '../core/relative-path.js';
+import { levelsBelow, ROOT, type RelativePath } from '../core/relative-path.js';
 
 /**
  * What a batch is made of. Batches of different kinds may be in flight together, each in a lane of its own:
@@ -10,7 +10,8 @@ import { levelsBelow, type RelativePath } from '../core/relative-path.js';
  * - `large`: one large file.
  * - `resync`: directories of a full resync.
  */
-export type BatchKind = 'entries' | 'trees' | 'large' | 'resync';
+export type BatchKind = (typeof BATCH_KINDS)[number];
+export const BATCH_KINDS = ['entries', 'trees', 'large', 'resync'] as const;
 
 /** The paths of one remote that are in flight, for the question whether a path must wait. */
 export class InFlight {
@@ -25,13 +26,18 @@ export class InFlight {
   }
 
   remove(batch: readonly DirtyPath[]): void {
-    for (const { path } of batch) this.#paths.delete(path);
+    // A look that was added later at the same path waits for this one to end, and stays.
+    for (const dirty of batch) if (this.#paths.get(dirty.path) === dirty) this.#paths.delete(dirty.path);
+  }
+
+  has(path: RelativePath): boolean {
+    return this.#paths.get(path) !== undefined;
   }
 
   /** Whether a look at `path` would meet one that is in flight. */
   blocks(path: RelativePath, mark: Mark): boolean {
     if (this.#paths.size === 0) return false;
-    if (this.#paths.get(path) !== undefined) return true;
+    if (this.has(path)) return true;
     for (const [above, levels] of this.#paths.above(path)) if (conflicts(above, levels)) return true;
     if (mark.scope === 'entry' && !mark.gone) return false;
     for (const [below] of this.#paths.below(path)) {
@@ -75,4 +81,14 @@ export function takeBatch(dirty: DirtySet, kind: BatchKind, inFlight: InFlight, 
       return subtrees.length > 0 ? subtrees : take('listing', limit);
     }
   }
+}
+
+/** Takes the whole tree, when it is dirty as such. It is divided before anything is sent, so it waits for nothing. */
+export function takeWhole(dirty: DirtySet, inFlight: InFlight): DirtyPath[] {
+  if (dirty.count('subtree') === 0 || inFlight.has(ROOT)) return [];
+  return dirty.take(
+    1,
+    (path, mark) => path === ROOT && mark.scope === 'subtree',
+    () => true,
+  );
 }

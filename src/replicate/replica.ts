@@ -15,7 +15,7 @@ import { ancestorsOf, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Clock } from '../clock.js';
 import type { Events } from '../events.js';
 import { RetryQueue, type FailedPath, type Failure } from '../queue/retry-queue.js';
-import { InFlight, takeBatch, type BatchKind } from './planner.js';
+import { BATCH_KINDS, InFlight, takeBatch, takeWhole, type BatchKind } from './planner.js';
 import type { Again, Run, RunReport, TransferTask, Transport } from './ports.js';
 import { judge, type Verdict } from './verdict.js';
 
@@ -67,11 +67,20 @@ export interface ReplicaOptions {
   readonly deletes: boolean;
 }
 
+/** So many files in a row may each be larger than what is free on the remote before it counts as full. */
+const FULL_AFTER_RUNS = 2;
+
 interface Batch {
   readonly kind: BatchKind;
   readonly looks: readonly DirtyPath[];
   readonly startedAt: number;
   readonly crontab: boolean;
+  /** The whole tree, to be divided: runs no rsync. */
+  readonly isDivision: boolean;
+  /** What others must keep away from while this is in flight. */
+  readonly claims: readonly DirtyPath[];
+  /** The end of those in flight that must have ended before this one begins. */
+  readonly waitsFor: readonly Promise<void>[];
   run: Run | undefined;
   /** Resolves when the batch is settled and no longer in flight. */
   settled: Promise<void> | undefined;
@@ -139,6 +148,15 @@ export class Replica {
   #entriesPerRun: number;
   #lastSyncedAt: number | undefined;
   #newerOnRemote = 0;
+  /** When a batch of each kind was last begun, as a count of batches. */
+  readonly #lastTurns = new Map<BatchKind, number>();
+  #turns = 0;
+  /** Since when each kind has had something to send and could not, for overlapping runs in flight. */
+  readonly #blockedSince = new Map<BatchKind, number>();
+  /** The root holds too many directories to be divided into them. */
+  #isIndivisible = false;
+  /** Runs in a row that broke off because the remote is full. */
+  #fullRuns = 0;
   #isStopped = false;
   #isDraining = false;
   #onDrained: (() => void) | undefined;
@@ -216,7 +234,7 @@ export class Replica {
    */
   async stop(graceMs: number): Promise<void> {
     this.#isDraining = true;
-    if (!this.#isDrained()) {
+    if (!this.#isStopped && !this.#isDrained()) {
       await new Promise<void>((resolve) => {
         const cancelTimer = this.#options.clock.after(graceMs, resolve);
         this.#onDrained = () => {
@@ -226,14 +244,15 @@ export class Replica {
         this.#queuePump();
       });
     }
-    this.#isStopped = true;
-    this.#cancelTimer?.();
     this.cancelRuns();
+    this.#cancelTimer?.();
     await Promise.all([...this.#batches].flatMap((batch) => batch.settled ?? []));
   }
 
-  /** Ends the runs in flight now. */
+  /** Ends the runs in flight now and begins no more; a stop under way waits no longer. */
   cancelRuns(): void {
+    this.#isStopped = true;
+    this.#onDrained?.();
     for (const batch of this.#batches) batch.run?.cancel();
   }
 
@@ -271,33 +290,93 @@ export class Replica {
     // A remote that has just failed is asked with one run before it gets more.
     const lanes = this.#standing.kind === 'well' ? limits.lanes : 1;
     if (this.#batches.size >= lanes) return undefined;
-    const isLastLane = lanes > 1 && this.#batches.size === lanes - 1 && this.#runsOf('entries') === 0;
-
-    // Small changes are never kept waiting by anything else: the last free lane is theirs.
-    return (
-      this.#take('entries', this.#changes, this.#entriesPerRun, now) ??
-      (isLastLane
-        ? undefined
-        : (this.#take('trees', this.#changes, Math.min(limits.treesPerRun, this.#entriesPerRun), now) ??
-          this.#take('large', this.#changes, 1, now) ??
-          (this.#isDraining
-            ? undefined
-            : this.#take('resync', this.#resyncPieces, Math.min(limits.resyncTreesPerRun, this.#entriesPerRun), now))))
-    );
+    for (const kind of this.#kindsInTurn(lanes)) {
+      const batch = this.#take(kind, now);
+      if (batch === undefined) continue;
+      this.#lastTurns.set(kind, ++this.#turns);
+      return batch;
+    }
+    return undefined;
   }
 
-  #take(kind: BatchKind, dirty: DirtySet, limit: number, now: number): Batch | undefined {
+  /**
+   * Which kinds may have the next lane, in order. Small changes are never kept waiting by anything else: they come first,
+   * and the last free lane is theirs; but when all others are theirs, too, it is for the rest. Otherwise, and where there
+   * is one lane only, who has waited longest comes first, so that nothing starves while changes never end.
+   */
+  #kindsInTurn(lanes: number): BatchKind[] {
+    const lastTurn = (kind: BatchKind): number => this.#lastTurns.get(kind) ?? 0;
+    const kinds = BATCH_KINDS.filter((kind) => kind !== 'resync' || !this.#isDraining);
+    const inTurn = [...kinds].sort((one, other) => lastTurn(one) - lastTurn(other));
+    if (lanes === 1) return inTurn;
+    const others = inTurn.filter((kind) => kind !== 'entries');
+    if (this.#batches.size < lanes - 1) return ['entries', ...others];
+    return this.#runsOf('entries') === 0 ? ['entries'] : [...others, 'entries'];
+  }
+
+  #take(kind: BatchKind, now: number): Batch | undefined {
+    const dirty = kind === 'resync' ? this.#resyncPieces : this.#changes;
     if (dirty.size === 0 || this.#gathersUntil(kind, now) > now) return undefined;
+    const isWide = kind === 'trees' || kind === 'resync';
+    if (isWide && !this.#isIndivisible) {
+      const whole = takeWhole(dirty, this.#inFlight);
+      if (whole.length > 0) return this.#batchOf(kind, whole, now, { isDivision: true });
+    }
+    const limit = this.#limitOf(kind);
     const looks = takeBatch(dirty, kind, this.#inFlight, limit);
-    if (looks.length === 0) return undefined;
+    if (looks.length > 0) return this.#batchOf(kind, looks, now);
+    return isWide ? this.#claim(kind, dirty, limit, now) : undefined;
+  }
+
+  /**
+   * Small changes in a busy directory follow one another without a gap, and a look at all of it would wait for ever. So
+   * after a while it gets its lane, new changes keep away from it, and it begins when those in flight have ended.
+   */
+  #claim(kind: BatchKind, dirty: DirtySet, limit: number, now: number): Batch | undefined {
+    if (dirty.count('listing') + dirty.count('subtree') === 0) return undefined;
+    const blockedSince = this.#blockedSince.get(kind) ?? now;
+    this.#blockedSince.set(kind, blockedSince);
+    if (now - blockedSince < this.#options.limits.nextLaneAfterMs) return undefined;
+    const waitsFor = [...this.#batches].flatMap(({ kind, settled }) => (kind === 'entries' ? (settled ?? []) : []));
+    const lasting = new InFlight();
+    for (const batch of this.#batches) if (batch.kind !== 'entries') lasting.add(batch.claims);
+    const looks = takeBatch(dirty, kind, lasting, limit);
+    return looks.length === 0 ? undefined : this.#batchOf(kind, looks, now, { waitsFor });
+  }
+
+  #batchOf(
+    kind: BatchKind,
+    looks: readonly DirtyPath[],
+    now: number,
+    { isDivision = false, waitsFor = [] }: { isDivision?: boolean; waitsFor?: readonly Promise<void>[] } = {},
+  ): Batch {
+    this.#blockedSince.delete(kind);
     return {
       kind,
       looks,
       startedAt: now,
       crontab: kind === 'resync' && this.#resync?.crontab === true,
+      isDivision,
+      // To divide the tree is in nobody's way; it only must not be forgotten.
+      claims: isDivision ? looks.map((look) => ({ ...look, scope: 'entry', gone: false })) : looks,
+      waitsFor,
       run: undefined,
       settled: undefined,
     };
+  }
+
+  #limitOf(kind: BatchKind): number {
+    const { treesPerRun, resyncTreesPerRun } = this.#options.limits;
+    switch (kind) {
+      case 'entries':
+        return this.#entriesPerRun;
+      case 'trees':
+        return Math.min(treesPerRun, this.#entriesPerRun);
+      case 'resync':
+        return Math.min(resyncTreesPerRun, this.#entriesPerRun);
+      case 'large':
+        return 1;
+    }
   }
 
   /** While a run of small changes is young, the next batch gathers; large files and resyncs have lanes of their own. */
@@ -339,10 +418,10 @@ export class Replica {
 
   #begin(batch: Batch): void {
     this.#batches.add(batch);
-    this.#inFlight.add(batch.looks);
+    this.#inFlight.add(batch.claims);
     batch.settled = this.#carryOut(batch).finally(() => {
       this.#batches.delete(batch);
-      this.#inFlight.remove(batch.looks);
+      this.#inFlight.remove(batch.claims);
       this.#resync?.sending.delete(batch);
       this.#queuePump();
     });
@@ -350,6 +429,11 @@ export class Replica {
 
   /** Runs the batch and settles it: when this ends, each of its looks is clean, or marked again, or in the retry queue. */
   async #carryOut(batch: Batch): Promise<void> {
+    await Promise.all(batch.waitsFor);
+    if (this.#hasStopped()) {
+      this.#markAgain(batch, batch.looks);
+      return;
+    }
     const task = this.#taskFor(batch);
     let report: RunReport;
     let extras: readonly RelativePath[] = [];
@@ -357,16 +441,25 @@ export class Replica {
       report = await this.#run(batch, task);
       if (report.extraneous > 0 && this.#options.deletes && isDone(judge(report, this.#options))) {
         // The directories stay in flight until what is extra in them is known: a crash in between forgets nothing.
-        const comparison = await this.#run(batch, { kind: 'extras', looks: batch.looks, crontab: batch.crontab });
-        if (isDone(judge(comparison, this.#options))) extras = comparison.extras;
-        else report = comparison;
+        const comparison = await this.#compare(batch);
+        if (comparison === undefined) report = { ...report, cancelled: true };
+        else if (!isDone(judge(comparison, this.#options))) report = comparison;
+        else if (comparison.held !== undefined) report = { ...report, held: heldAll(batch, comparison.held.reason) };
+        else extras = comparison.extras;
       }
     } catch (error) {
       // The way to the remote broke, not the remote: treated alike, for nothing was settled.
       report = failedToRun(error);
     }
     this.#settle(batch, report, extras);
-    if (report.unsent.length > 0) await this.#countNewer(batch, report.unsent);
+    const isAsked = report.unsent.length > 0 && !this.#hasStopped() && isDone(judge(report, this.#options));
+    if (isAsked) await this.#countNewer(batch, report.unsent);
+  }
+
+  /** Names what only the remote has; undefined when the service stops, for then no run is begun any more. */
+  async #compare(batch: Batch): Promise<RunReport | undefined> {
+    if (this.#hasStopped()) return undefined;
+    return this.#run(batch, { kind: 'extras', looks: batch.looks, crontab: batch.crontab });
   }
 
   /** With `-u`, a file that was not sent is the same on the remote, or newer there and stays: that must be said. */
@@ -406,17 +499,16 @@ export class Replica {
     return report;
   }
 
-  #taskFor({ kind, looks, crontab }: Batch): TransferTask {
+  #taskFor({ kind, looks, crontab, isDivision }: Batch): TransferTask {
+    if (isDivision) return { kind: 'divide', path: ROOT, crontab };
     if (kind === 'entries') return { kind: 'entries', looks, largeBytes: this.#options.limits.largeBytes };
     if (kind === 'large') return { kind: 'entries', looks, largeBytes: 0 };
-    const whole = looks.find((look) => look.path === ROOT && look.scope === 'subtree');
-    if (whole !== undefined && looks.length === 1) return { kind: 'divide', path: ROOT, crontab };
     return { kind: 'trees', looks, resync: kind === 'resync', crontab };
   }
 
   #settle(batch: Batch, report: RunReport, extras: readonly RelativePath[]): void {
     const verdict = judge(report, this.#options);
-    this.#standAfter(verdict);
+    this.#standAfter(verdict, report, batch);
     const now = this.#now();
     switch (verdict.kind) {
       case 'cancelled':
@@ -444,10 +536,14 @@ export class Replica {
     this.#settleClean(batch, report, verdict, now);
     this.#lookAgain(batch, report.again, now);
     this.#removeExtras(batch, extras, now);
+    this.#speakForRetries(batch, report, verdict, now);
   }
 
   #settleClean(batch: Batch, report: RunReport, verdict: Verdict, now: number): void {
     const isFailing = failingTest(verdict, report);
+    const holdsFailing = aboveFailing(verdict);
+    const isStillFailing = (failed: FailedPath): boolean =>
+      isFailing(failed.path) || (failed.isFolded && holdsFailing.has(failed.path));
     let oldest = now;
     let synced = 0;
     const again = new Set(report.again.map(({ path }) => path));
@@ -456,7 +552,7 @@ export class Replica {
       if (again.has(look.path) || isFailing(look.path) || this.#isHeld(look, held)) continue;
       oldest = Math.min(oldest, look.since);
       synced++;
-      for (const recovered of this.#retries.settle(look, isFailing)) {
+      for (const recovered of this.#retries.settle(look, isStillFailing)) {
         this.#options.events.emit('path:recovered', {
           remote: this.name,
           path: recovered.path,
@@ -529,7 +625,7 @@ export class Replica {
       report.complaints.flatMap(({ kind, path }) => (kind === 'obstructed' && path !== undefined ? [path] : [])),
     );
     for (const { path, reason } of verdict.failed) {
-      if (obstructed.has(path) && batch.kind !== 'entries') {
+      if (obstructed.has(path) && (batch.kind === 'trees' || batch.kind === 'resync')) {
         // A copying run deletes nothing; by name, what stands in the way on the remote is replaced.
         this.#changes.mark({ path, scope: 'entry', gone: false, alone: false, since: sinceOf(path) });
         continue;
@@ -542,10 +638,15 @@ export class Replica {
     if (verdict.unnamed) {
       const [only] = batch.looks;
       if (batch.looks.length === 1 && only !== undefined) {
-        this.#fail(only, failure, now);
+        // By itself the next time, too: it must not take others down with it again.
+        this.#fail({ ...only, alone: only.scope === 'entry' }, failure, now);
       } else {
         this.#entriesPerRun = Math.max(1, Math.floor(batch.looks.length / 2));
-        this.#markAgain(batch, batch.looks);
+        const isNamed = belowAny(verdict.failed.map(({ path }) => path));
+        this.#markAgain(
+          batch,
+          batch.looks.filter(({ path }) => !isNamed(path)),
+        );
       }
     } else if (verdict.othersMissed) {
       this.#markAgain(
@@ -579,20 +680,25 @@ export class Replica {
     const sinceOf = timesOf(batch, now);
     for (const { path, scope, gone, because } of again) {
       const dirty: DirtyPath = { path, scope, gone, alone: because === 'large', since: sinceOf(path) };
-      if (because === 'retyped') this.#retries.rescope(path, scope);
+      if (because === 'retyped' || because === 'divided') this.#retries.rescope(path, scope);
+      if (because === 'divided' && path === ROOT && scope === 'subtree') this.#isIndivisible = true;
       if (because !== 'divided' || batch.kind !== 'resync') this.#changes.mark(dirty);
       else {
         this.#resyncPieces.mark(dirty);
         if (this.#resync !== undefined) this.#resync.pieces++;
       }
     }
-    // A look that turned into narrower ones may not cover what was folded into it: failed paths speak for themselves.
-    const looks = new Set(batch.looks.map(({ path }) => path));
-    for (const failed of this.#retries) {
-      const isFolded =
-        failed.dueAt === undefined &&
-        (looks.has(ROOT) || [...ancestorsOf(failed.path)].some((path) => looks.has(path)));
-      if (isFolded) this.#changes.mark(failed);
+  }
+
+  /**
+   * A failed path that is being tried may have been folded into a wider look that has not settled it: by coarsening, or
+   * because the look turned into narrower ones. It is tried by itself then, and slowly where it would fail again.
+   */
+  #speakForRetries(batch: Batch, report: RunReport, verdict: Verdict, now: number): void {
+    const isFailing = failingTest(verdict, report);
+    for (const failed of this.#retries.triedBy(batch.looks)) {
+      if (report.held !== undefined || isFailing(failed.path)) this.#retries.add(failed, failed.failure, now);
+      else this.#changes.mark(failed);
     }
   }
 
@@ -609,17 +715,46 @@ export class Replica {
     }
   }
 
+  #hasStopped(): boolean {
+    return this.#isStopped;
+  }
+
   // ---- how the remote stands
 
-  #standAfter(verdict: Verdict): void {
-    if (verdict.kind === 'cancelled') return;
-    if (verdict.kind === 'unreachable') this.#stand('unreachable', this.#options.limits.unreachable, verdict);
-    else if (verdict.kind === 'rejected') this.#stand('halted', this.#options.limits.halted, verdict);
-    else if (verdict.kind === 'refused') this.#stand('refused', this.#options.limits.refused, verdict);
-    // A connection that broke off half way may be the fault of one name or of the way: half the batch, and no hurry.
-    else if (verdict.kind === 'partial' && verdict.unnamed && verdict.othersMissed) {
-      this.#stand('unreachable', this.#options.limits.unreachable, verdict);
-    } else this.#recover();
+  #standAfter(verdict: Verdict, report: RunReport, batch: Batch): void {
+    const { limits } = this.#options;
+    switch (verdict.kind) {
+      case 'cancelled':
+        return;
+      case 'unreachable':
+        this.#stand('unreachable', limits.unreachable, verdict);
+        return;
+      case 'rejected':
+        this.#stand('halted', limits.halted, verdict);
+        return;
+      case 'refused':
+        this.#stand('refused', limits.refused, verdict);
+        return;
+      default:
+        if (brokeOff(verdict) && (verdict.unnamed || this.#isFull(verdict, batch))) {
+          // The fault of one name or of the way: half the batch, and no hurry.
+          this.#stand('unreachable', limits.unreachable, verdict);
+          return;
+        }
+        if (!brokeOff(verdict)) this.#fullRuns = 0;
+        // A task that ran no rsync has seen the source, and nothing of the remote.
+        if (report.command.length > 0 || this.#standing.kind === 'refused') this.#recover();
+    }
+  }
+
+  /**
+   * Whether the remote is full: not when one file is larger than what is free, for the others may get through; but when
+   * those that go at once break off for the same reason again and again.
+   */
+  #isFull(verdict: Extract<Verdict, { kind: 'partial' }>, { looks }: Batch): boolean {
+    const hasOthers = looks.length > 1 || looks[0]?.scope !== 'entry';
+    if (!verdict.outOfSpace || !hasOthers) return false;
+    return ++this.#fullRuns > FULL_AFTER_RUNS;
   }
 
   #stand(
@@ -685,6 +820,7 @@ export class Replica {
       sending: new Map(),
       whenDone,
     };
+    this.#isIndivisible = false;
     // The full resync is the retry queue's flush: whatever waits there is tried along with it.
     for (const due of this.#retries.takeDue(Infinity)) this.#changes.mark(due);
     this.#resyncPieces.mark({ path: ROOT, scope: 'subtree', gone: false, alone: false, since: now });
@@ -753,8 +889,26 @@ function failingTest(verdict: Verdict, report: RunReport): (path: RelativePath) 
   if (verdict.kind === 'moved' && verdict.vanished.length + report.again.length === 0) return () => true;
   if (verdict.kind === 'partial' && verdict.unnamed) return () => true;
   if (verdict.kind !== 'partial' || verdict.failed.length === 0) return () => false;
-  const failed = new Set(verdict.failed.map(({ path }) => path));
-  return (path) => failed.has(path) || [...ancestorsOf(path)].some((above) => failed.has(above));
+  return belowAny(verdict.failed.map(({ path }) => path));
+}
+
+function belowAny(paths: readonly RelativePath[]): (path: RelativePath) => boolean {
+  const given = new Set(paths);
+  return (path) => given.has(path) || [...ancestorsOf(path)].some((above) => given.has(above));
+}
+
+/** The directories above what the verdict names as failed. */
+function aboveFailing(verdict: Verdict): ReadonlySet<RelativePath> {
+  const failed = verdict.kind === 'partial' ? verdict.failed : [];
+  return new Set(failed.flatMap(({ path }) => [ROOT, ...ancestorsOf(path)]));
+}
+
+function brokeOff(verdict: Verdict): verdict is Extract<Verdict, { kind: 'partial' }> {
+  return verdict.kind === 'partial' && verdict.othersMissed;
+}
+
+function heldAll({ looks }: Batch, reason: string): NonNullable<RunReport['held']> {
+  return { reason, paths: looks.map(({ path }) => path) };
 }
 
 function failedToRun(error: unknown): RunReport {

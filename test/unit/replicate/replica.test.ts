@@ -1,0 +1,988 @@
+import { describe, expect, test } from 'vitest';
+import type { DirtyPath } from '../../../src/core/dirty-set.js';
+import { ROOT } from '../../../src/core/relative-path.js';
+import type { Scope } from '../../../src/core/scope.js';
+import { createEvents } from '../../../src/events.js';
+import type { Again, RunReport } from '../../../src/replicate/ports.js';
+import { Replica, REPLICA_LIMITS, type ReplicaLimits } from '../../../src/replicate/replica.js';
+import { ManualClock } from '../../support/manual-clock.js';
+import {
+  complaint,
+  describeTask,
+  REFUSED,
+  REJECTED,
+  ScriptedTransport,
+  turns,
+  UNREACHABLE,
+} from './scripted-transport.js';
+
+const TOLD = [
+  'path:failed',
+  'path:recovered',
+  'path:blocked',
+  'path:newer',
+  'remote:unreachable',
+  'remote:halted',
+  'remote:recovered',
+  'source:refused',
+  'source:back',
+  'deletes:held',
+  'extras:found',
+  'resync:started',
+  'resync:finished',
+] as const;
+
+const NEXT_LANE_MS = 1_000;
+const SAME_JITTER = 0;
+
+/** One remote, whose runs the test ends. */
+class Bench {
+  readonly clock = new ManualClock();
+  readonly transport = new ScriptedTransport();
+  readonly told: string[] = [];
+  readonly details: Record<string, unknown>[] = [];
+  readonly replica: Replica;
+
+  constructor({ deletes = true, ...limits }: Partial<ReplicaLimits> & { deletes?: boolean } = {}) {
+    const events = createEvents((error) => {
+      throw error;
+    });
+    for (const name of TOLD) {
+      events.on(name, (detail: Record<string, unknown>) => {
+        const path = typeof detail['path'] === 'string' ? ` ${detail['path']}` : '';
+        this.told.push(`${name}${path}`);
+        this.details.push(detail);
+      });
+    }
+    this.replica = new Replica({
+      name: 'ip::backup',
+      transport: this.transport,
+      clock: this.clock,
+      random: () => SAME_JITTER,
+      events,
+      limits: { ...REPLICA_LIMITS, lanes: 4, nextLaneAfterMs: NEXT_LANE_MS, ...limits },
+      deletes,
+    });
+  }
+
+  /** `a`: an entry; `d/`: a listing; `d/**`: a subtree; `-a`: seen to go; `!a`: a large file. */
+  async mark(...texts: string[]): Promise<void> {
+    for (const text of texts) this.replica.mark(this.dirty(text));
+    await turns();
+  }
+
+  dirty(text: string): DirtyPath {
+    const name = text.replace(/^[-!]/, '');
+    const scope: Scope = name.endsWith('**') ? 'subtree' : name.endsWith('/') ? 'listing' : 'entry';
+    const path = name.replace(/\/?\**$/, '').replace(/^\.$/, ROOT);
+    return { path, scope, gone: text.startsWith('-'), alone: text.startsWith('!'), since: this.clock.now() };
+  }
+
+  async advance(ms: number): Promise<void> {
+    this.clock.advance(ms);
+    await turns();
+  }
+
+  get running(): string[] {
+    return this.transport.running.map(({ task }) => describeTask(task));
+  }
+
+  async end(fields?: Partial<RunReport>, index = 0): Promise<void> {
+    await this.transport.run(index).end(fields);
+  }
+
+  status(): ReturnType<Replica['status']> {
+    return this.replica.status();
+  }
+
+  expectInSync(): void {
+    expect(this.running).toEqual([]);
+    expect(this.status()).toMatchObject({ pending: 0, inFlight: 0, retrying: 0, lagMs: 0, state: 'idle' });
+  }
+}
+
+const lost = (...paths: (string | undefined)[]): Partial<RunReport> => ({
+  exitCode: 23,
+  complaints: paths.map((path) => complaint('lost', path)),
+});
+
+const again = (because: Again['because'], path: string, scope: Scope = 'entry', gone = false): Again => ({
+  path,
+  scope,
+  gone,
+  because,
+});
+
+describe('small changes', () => {
+  test('are sent at once when nothing is in flight, all of one turn in one run', async () => {
+    const bench = new Bench();
+    await bench.mark('a', 'b', '-c');
+    expect(bench.running).toEqual(['entries -c a b']);
+    await bench.end();
+    bench.expectInSync();
+  });
+
+  test('gather while a run is in flight, and go when it has ended', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.mark('b');
+    await bench.mark('c', 'b');
+    expect(bench.running).toEqual(['entries a']);
+    await bench.end();
+    expect(bench.running).toEqual(['entries b c']);
+  });
+
+  test('get a second lane when the first run takes long', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.mark('b');
+    await bench.advance(NEXT_LANE_MS - 1);
+    expect(bench.running).toEqual(['entries a']);
+    await bench.advance(1);
+    expect(bench.running).toEqual(['entries a', 'entries b']);
+  });
+
+  test('that come during their own run are sent again after it', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.mark('a');
+    await bench.advance(10 * NEXT_LANE_MS);
+    expect(bench.running).toEqual(['entries a']);
+    await bench.end();
+    expect(bench.running).toEqual(['entries a']);
+    await bench.end();
+    bench.expectInSync();
+  });
+
+  test('are at most so many in one run', async () => {
+    const bench = new Bench({ entriesPerRun: 2 });
+    await bench.mark('a', 'b', 'c');
+    expect(bench.running).toEqual(['entries a b']);
+    await bench.end();
+    expect(bench.running).toEqual(['entries c']);
+  });
+
+  test('tell how old the oldest of them is until it is there', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.advance(500);
+    expect(bench.status()).toMatchObject({ lagMs: 500, inFlight: 1, state: 'transferring' });
+    await bench.end();
+    expect(bench.status()).toMatchObject({ lagMs: 0, lastSyncedAt: bench.clock.now() });
+  });
+
+  test('cost no timer while nothing is dirty', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.end();
+    expect(bench.clock.waiting).toBe(0);
+  });
+});
+
+describe('overlapping looks', () => {
+  test.each([
+    { first: 'd/**', second: 'd/e/f' },
+    { first: 'd/', second: 'd/a' },
+    { first: '-d', second: '-d/e' },
+    { first: 'd/e', second: 'd/**' },
+    { first: 'd/e', second: 'd/' },
+    { first: 'd', second: 'd/**' },
+  ])('$second waits until $first has ended', async ({ first, second }) => {
+    const bench = new Bench();
+    await bench.mark(first);
+    await bench.mark(second);
+    const [begun] = bench.running;
+    expect(bench.running).toHaveLength(1);
+    await bench.end();
+    expect(bench.running).toHaveLength(1);
+    // What the first covers is looked at again: it was marked during the run.
+    expect(bench.running[0]).not.toBe(begun);
+  });
+
+  test('do not keep other directories waiting', async () => {
+    const bench = new Bench();
+    await bench.mark('d/**');
+    await bench.mark('d/a', 'e/a');
+    expect(bench.running).toEqual(['trees d/**', 'entries e/a']);
+  });
+});
+
+describe('large files', () => {
+  test('are sent alone, in a lane beside small changes', async () => {
+    const bench = new Bench();
+    await bench.mark('a', 'big');
+    await bench.end({ again: [again('large', 'big')] });
+    expect(bench.running).toEqual(['entries big']);
+    expect(bench.transport.run().task).toMatchObject({ largeBytes: 0 });
+    await bench.mark('b');
+    expect(bench.running).toEqual(['entries big', 'entries b']);
+  });
+
+  test('never take the last lane: it is for small changes', async () => {
+    const bench = new Bench({ lanes: 3 });
+    await bench.mark('!one', '!two', '!three');
+    expect(bench.running).toEqual(['entries one', 'entries two']);
+    await bench.mark('small');
+    expect(bench.running).toEqual(['entries one', 'entries two', 'entries small']);
+  });
+
+  test('nor do directories and resyncs', async () => {
+    const bench = new Bench({ lanes: 2 });
+    await bench.mark('d/**', '!one');
+    expect(bench.running).toHaveLength(1);
+    await bench.mark('small');
+    expect(bench.running).toContain('entries small');
+  });
+});
+
+describe('fairness', () => {
+  test('with one lane, directories and large files get their turn although small changes never end', async () => {
+    const bench = new Bench({ lanes: 1 });
+    const seen = new Set<string>();
+    await bench.mark('x0', 'd/**', '!big');
+    for (let turn = 1; turn < 8; turn++) {
+      for (const run of bench.running) seen.add(run);
+      await bench.mark(`x${turn}`);
+      await bench.end();
+    }
+    expect([...seen]).toEqual(expect.arrayContaining(['trees d/**', 'entries big']));
+  });
+
+  test('with two lanes, a large file gets its turn although new directories never end', async () => {
+    const bench = new Bench({ lanes: 2 });
+    const seen = new Set<string>();
+    await bench.mark('d0/**', '!big');
+    for (let turn = 1; turn < 6; turn++) {
+      for (const run of bench.running) seen.add(run);
+      await bench.mark(`d${turn}/**`);
+      await bench.end();
+    }
+    expect([...seen]).toContain('entries big');
+  });
+
+  test('slow runs of small changes in all lanes leave one for directories that wait', async () => {
+    const bench = new Bench({ lanes: 3 });
+    await bench.mark('a');
+    for (const path of ['b', 'c', 'd']) {
+      await bench.mark(path);
+      await bench.advance(NEXT_LANE_MS);
+    }
+    expect(bench.running).toEqual(['entries a', 'entries b', 'entries c']);
+    await bench.mark('new/**');
+    await bench.end();
+    expect(bench.running).toContain('trees new/**');
+  });
+
+  test('a look at a busy directory begins although changes in it follow one another without a gap', async () => {
+    const bench = new Bench();
+    await bench.mark('d/0');
+    void bench.replica.resync('test', false);
+    await turns();
+    await bench.end({ again: [again('divided', 'd', 'subtree'), again('divided', ROOT, 'listing')] }, 1);
+    const seen = new Set<string>();
+    for (let turn = 1; turn < 30; turn++) {
+      for (const run of bench.running) seen.add(run);
+      await bench.mark(`d/${turn}`);
+      await bench.advance(100);
+      await bench.end();
+    }
+    expect([...seen]).toContain('trees d/**');
+  });
+
+  test('meanwhile changes in it wait, and those elsewhere do not', async () => {
+    const bench = new Bench();
+    await bench.mark('-d/0');
+    await bench.mark('d/**');
+    await bench.advance(NEXT_LANE_MS);
+    await bench.mark('-d/1', 'e/1');
+    expect(bench.running).toEqual(['entries -d/0', 'entries e/1']);
+    await bench.end();
+    expect(bench.running).toEqual(['entries e/1', 'trees d/**']);
+    await bench.end({}, 1);
+    await bench.end();
+    expect(bench.running).toEqual(['entries -d/1']);
+    await bench.end();
+    bench.expectInSync();
+  });
+});
+
+describe('a remote that is away', () => {
+  test('is told once, backs off further each time, and keeps what is dirty', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    const waits: number[] = [];
+    for (let failure = 0; failure < 7; failure++) {
+      const failedAt = bench.clock.now();
+      await bench.end(UNREACHABLE);
+      expect(bench.running).toEqual([]);
+      expect(bench.status()).toMatchObject({ state: 'backing off', pending: 1 });
+      while (bench.running.length === 0) {
+        bench.clock.advanceToNext();
+        await turns();
+      }
+      waits.push(bench.clock.now() - failedAt);
+    }
+    expect(waits).toEqual([250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
+    expect(bench.told).toEqual(['remote:unreachable']);
+  });
+
+  test('is told again after an interval, not at each failure', async () => {
+    const bench = new Bench({ remindEveryMs: 60_000 });
+    await bench.mark('a');
+    for (let failure = 0; failure < 40; failure++) {
+      await bench.end(UNREACHABLE);
+      await bench.advance(5_000);
+    }
+    expect(bench.told.length).toBeGreaterThanOrEqual(3);
+    expect(bench.told.length).toBeLessThanOrEqual(5);
+  });
+
+  test('is asked with one run before it gets more', async () => {
+    const bench = new Bench();
+    await bench.mark('a', 'd/**', '!big');
+    for (let index = bench.running.length; index > 0; index--) await bench.end(UNREACHABLE);
+    await bench.advance(250);
+    expect(bench.running).toHaveLength(1);
+    await bench.end();
+    expect(bench.running.length).toBeGreaterThan(1);
+  });
+
+  test('counts runs that failed together as one failure', async () => {
+    const bench = new Bench();
+    await bench.mark('a', 'd/**');
+    await bench.end(UNREACHABLE);
+    await bench.end(UNREACHABLE);
+    await bench.advance(250);
+    expect(bench.running).toHaveLength(1);
+    expect(bench.details).toMatchObject([{ failures: 1 }]);
+  });
+
+  test('takes nothing new meanwhile, and all of it when it is back', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.end(UNREACHABLE);
+    await bench.mark('b', 'c');
+    expect(bench.running).toEqual([]);
+    await bench.advance(250);
+    expect(bench.running).toEqual(['entries a b c']);
+    await bench.end();
+    expect(bench.told).toEqual(['remote:unreachable', 'remote:recovered']);
+    expect(bench.details[1]).toMatchObject({ failures: 1, durationMs: 250 });
+    bench.expectInSync();
+  });
+
+  test('has not recovered because the tree was divided here', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.end(UNREACHABLE);
+    await bench.mark('./**');
+    await bench.advance(250);
+    expect(bench.running).toEqual(['divide']);
+    await bench.end({ again: [again('divided', ROOT, 'listing'), again('divided', 'd', 'subtree')] });
+    await bench.end(UNREACHABLE);
+    expect(bench.told).toEqual(['remote:unreachable']);
+  });
+
+  test('is treated alike when the thread breaks: nothing is lost', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.transport.run().break(new Error('the worker thread ended'));
+    expect(bench.told).toEqual(['remote:unreachable']);
+    await bench.advance(250);
+    expect(bench.running).toEqual(['entries a']);
+  });
+
+  test('is tried at once when somebody asks for it', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.end(UNREACHABLE);
+    bench.replica.retryNow();
+    await turns();
+    expect(bench.running).toEqual(['entries a']);
+  });
+});
+
+describe('a remote that wants a person', () => {
+  test('is halted, and tried again rarely', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.end(REJECTED);
+    expect(bench.status()).toMatchObject({ state: 'halted', pending: 1 });
+    expect(bench.status().reason).toContain('auth failed');
+    expect(bench.told).toEqual(['remote:halted']);
+    await bench.advance(4_999);
+    expect(bench.running).toEqual([]);
+    await bench.advance(1);
+    await bench.end();
+    expect(bench.told).toEqual(['remote:halted', 'remote:recovered']);
+  });
+});
+
+describe('a source that is not what it was', () => {
+  test('sends nothing until it is back', async () => {
+    const bench = new Bench();
+    await bench.mark('-a');
+    await bench.end(REFUSED);
+    expect(bench.told).toEqual(['source:refused']);
+    expect(bench.running).toEqual([]);
+    await bench.advance(1_000);
+    expect(bench.running).toEqual(['entries -a']);
+    await bench.end();
+    expect(bench.told).toEqual(['source:refused', 'source:back']);
+    bench.expectInSync();
+  });
+});
+
+describe('a path that does not arrive', () => {
+  test('is told, tried again after its backoff, and told when it has arrived; the others are not delayed', async () => {
+    const bench = new Bench();
+    await bench.mark('a', 'bad');
+    await bench.end(lost('bad'));
+    expect(bench.told).toEqual(['path:failed bad']);
+    expect(bench.status()).toMatchObject({ retrying: 1, state: 'idle' });
+    await bench.mark('b');
+    expect(bench.running).toEqual(['entries b']);
+    await bench.end();
+    await bench.advance(1_000);
+    expect(bench.running).toEqual(['entries bad']);
+    await bench.end(lost('bad'));
+    expect(bench.details.at(-1)).toMatchObject({ attempts: 2, retryInMs: 2_000, exitCode: 23 });
+    await bench.advance(2_000);
+    await bench.end();
+    expect(bench.told.at(-1)).toBe('path:recovered bad');
+    bench.expectInSync();
+  });
+
+  test('recovers by a change of it, too', async () => {
+    const bench = new Bench();
+    await bench.mark('bad');
+    await bench.end(lost('bad'));
+    await bench.mark('bad');
+    await bench.end();
+    expect(bench.told).toEqual(['path:failed bad', 'path:recovered bad']);
+    bench.expectInSync();
+  });
+
+  test('in a directory that was looked at as a whole is a failure of its own', async () => {
+    const bench = new Bench();
+    await bench.mark('d/**');
+    await bench.end(lost('d/bad'));
+    expect(bench.told).toEqual(['path:failed d/bad']);
+    await bench.advance(1_000);
+    // It may be a directory that could not be made.
+    expect(bench.running).toEqual(['trees d/bad/**']);
+    await bench.end({ again: [again('retyped', 'd/bad')] });
+    expect(bench.running).toEqual(['entries d/bad']);
+    await bench.end();
+    expect(bench.told.at(-1)).toBe('path:recovered d/bad');
+    bench.expectInSync();
+  });
+
+  test('that is a directory has not recovered when its attributes alone have arrived', async () => {
+    const bench = new Bench();
+    await bench.mark('d/**');
+    await bench.end(lost('d/e'));
+    await bench.mark('d/e');
+    await bench.end();
+    expect(bench.status().retrying).toBe(1);
+    await bench.advance(1_000);
+    expect(bench.running).toEqual(['trees d/e/**']);
+    await bench.end();
+    bench.expectInSync();
+  });
+
+  test('because a directory above it cannot be made is settled with that directory', async () => {
+    const bench = new Bench();
+    await bench.mark('d/a');
+    await bench.end(lost('d'));
+    expect(bench.running).toEqual([]);
+    await bench.advance(1_000);
+    expect(bench.running).toEqual(['trees d/**']);
+    await bench.end();
+    bench.expectInSync();
+  });
+
+  test('and fails through a directory above it is not tried in a loop, nor forgotten', async () => {
+    const bench = new Bench();
+    await bench.mark('-d/a');
+    await bench.end(lost('d/a'));
+    await bench.advance(1_000);
+    expect(bench.running).toEqual(['entries -d/a']);
+    await bench.end(lost('d'));
+    expect(bench.running).toEqual([]);
+    const runs = bench.transport.begun;
+    await bench.advance(3_000);
+    while (bench.running.length > 0) await bench.end();
+    expect(bench.transport.begun - runs).toBeLessThanOrEqual(3);
+    bench.expectInSync();
+  });
+
+  test('is tried by itself when a wider look has taken it in and has not settled it', async () => {
+    const bench = new Bench();
+    await bench.mark('d/x');
+    await bench.end(lost('d/x'));
+    await bench.mark('d/**');
+    await bench.advance(1_000);
+    expect(bench.running).toEqual(['trees d/**']);
+    await bench.mark('-d');
+    // The directory went meanwhile: the look at it hands back a name.
+    await bench.end({ again: [again('retyped', 'd')] });
+    while (bench.running.length > 0) await bench.end();
+    await bench.advance(60_000);
+    while (bench.running.length > 0) await bench.end();
+    bench.expectInSync();
+  });
+
+  test('is looked at as what only the remote has, by name, when it stands in the way there', async () => {
+    const bench = new Bench();
+    await bench.mark('d/**');
+    await bench.end({ exitCode: 23, complaints: [complaint('obstructed', 'd/o')] });
+    expect(bench.running).toEqual(['entries d/o']);
+    await bench.end();
+    bench.expectInSync();
+  });
+
+  test.each(['a', '!big'])('and stands in the way there for good backs off (%s)', async (name) => {
+    const bench = new Bench();
+    await bench.mark(name);
+    await bench.end({ exitCode: 23, complaints: [complaint('obstructed', bench.dirty(name).path)] });
+    expect(bench.running).toEqual([]);
+    expect(bench.status().retrying).toBe(1);
+  });
+
+  test('with deleting off is told once and not tried again', async () => {
+    const bench = new Bench({ deletes: false });
+    await bench.mark('o');
+    await bench.end({ exitCode: 23, complaints: [complaint('obstructed', 'o')] });
+    expect(bench.told).toEqual(['path:blocked o']);
+    bench.expectInSync();
+  });
+
+  test('costs one look at the clock for all that fail together', async () => {
+    const bench = new Bench();
+    const names = Array.from({ length: 500 }, (_, index) => `d/${index}`);
+    await bench.mark(...names);
+    await bench.end(lost(...names));
+    const runs = bench.transport.begun;
+    await bench.advance(1_000);
+    expect(bench.transport.begun - runs).toBe(1);
+    expect(bench.status()).toMatchObject({ retrying: 500, inFlight: 500 });
+  });
+});
+
+describe('a failure that names nothing', () => {
+  /** Runs that hold the culprit fail; tells the sizes of all runs until nothing is at work. */
+  async function untilQuiet(bench: Bench, culprit: string, fields: Partial<RunReport>): Promise<number[]> {
+    const sizes: number[] = [];
+    for (let run = 0; run < 100 && (bench.running.length > 0 || bench.status().state === 'backing off'); run++) {
+      if (bench.running.length === 0) await bench.advance(10);
+      else {
+        const { task } = bench.transport.run();
+        const looks = task.kind === 'divide' ? [] : task.looks;
+        sizes.push(looks.length);
+        await bench.end(looks.some(({ path }) => path === culprit) ? fields : {});
+      }
+    }
+    return sizes;
+  }
+
+  test('halves the batch until the culprit stands alone and the others have arrived', async () => {
+    const bench = new Bench();
+    await bench.mark(...Array.from({ length: 16 }, (_, index) => `f${index}`));
+    const sizes = await untilQuiet(bench, 'f5', { exitCode: 23, messages: ['rsync: something went wrong'] });
+    expect(sizes.slice(0, 2)).toEqual([16, 8]);
+    expect(bench.told).toEqual(['path:failed f5']);
+    expect(bench.status()).toMatchObject({ retrying: 1, pending: 0 });
+  });
+
+  test('lets the culprit go alone the next time, too', async () => {
+    const bench = new Bench();
+    await bench.mark('a', 'b');
+    await untilQuiet(bench, 'b', { exitCode: 23, messages: ['rsync: something went wrong'] });
+    bench.replica.retryNow();
+    await bench.mark('c', 'd');
+    expect(bench.running).toContain('entries b');
+    expect(bench.running.filter((run) => run.includes(' b ') || run.includes(' c b'))).toEqual([]);
+  });
+
+  test('does not try again at once what it did name', async () => {
+    const bench = new Bench();
+    await bench.mark('a', 'b', 'named');
+    await bench.end(lost('named', undefined));
+    expect(bench.running).toEqual(['entries a']);
+    expect(bench.told).toEqual(['path:failed named']);
+  });
+
+  test('and broke off slows the remote down, for it may be the way to it', async () => {
+    const bench = new Bench();
+    await bench.mark('a', 'b');
+    await bench.end({ exitCode: 12, messages: ['rsync: connection unexpectedly closed (123 bytes received so far)'] });
+    expect(bench.running).toEqual([]);
+    expect(bench.told).toEqual(['remote:unreachable']);
+    await bench.advance(250);
+    expect(bench.running).toEqual(['entries a']);
+  });
+
+  test('of the world moving under the run is tried again slowly', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.end({ exitCode: 24 });
+    expect(bench.running).toEqual([]);
+    expect(bench.status().retrying).toBe(1);
+    await bench.advance(1_000);
+    await bench.end();
+    bench.expectInSync();
+  });
+
+  test('of names that vanished sends those again at once', async () => {
+    const bench = new Bench();
+    await bench.mark('a', 'd/**');
+    await bench.end({ exitCode: 24, complaints: [complaint('vanished', 'a')] });
+    expect(bench.running).toContain('entries a');
+  });
+});
+
+describe('a file larger than what is free on the remote', () => {
+  const full = (path: string): Partial<RunReport> => ({
+    exitCode: 11,
+    complaints: [complaint('lost', path, `write failed on "${path}": No space left on device (28)`)],
+  });
+
+  test('waits, and the others of its run go again at once', async () => {
+    const bench = new Bench();
+    await bench.mark('a', 'big', 'c');
+    await bench.end(full('big'));
+    expect(bench.running).toEqual(['entries a c']);
+    expect(bench.told).toEqual(['path:failed big']);
+    await bench.end();
+    await bench.advance(1_000);
+    expect(bench.running).toEqual(['entries big']);
+    await bench.end(full('big'));
+    expect(bench.status().state).toBe('idle');
+  });
+
+  test('and after it another and another: the remote is full and backs off, instead of a run for each name', async () => {
+    const bench = new Bench();
+    await bench.mark(...Array.from({ length: 50 }, (_, index) => `f${index}`));
+    let runs = 0;
+    while (bench.running.length > 0) {
+      const { task } = bench.transport.run();
+      await bench.end(full(task.kind === 'divide' ? '' : (task.looks[0]?.path ?? '')));
+      expect(++runs).toBeLessThan(10);
+    }
+    expect(bench.status()).toMatchObject({ state: 'backing off' });
+    expect(bench.told).toContain('remote:unreachable');
+    await bench.advance(250);
+    await bench.end();
+    expect(bench.told.at(-1)).toBe('remote:recovered');
+  });
+});
+
+describe('a full resync', () => {
+  const PIECES = [
+    again('divided', ROOT, 'listing'),
+    again('divided', 'd', 'subtree'),
+    again('divided', 'e', 'subtree'),
+  ];
+
+  test('divides the tree, looks at all of it, and resolves', async () => {
+    const bench = new Bench();
+    let isDone = false;
+    void bench.replica.resync('-r', false).then(() => (isDone = true));
+    await turns();
+    expect(bench.running).toEqual(['divide']);
+    await bench.end({ again: PIECES });
+    expect(bench.transport.run().task).toMatchObject({ kind: 'trees', resync: true, crontab: false });
+    expect(isDone).toBe(false);
+    while (bench.running.length > 0) await bench.end();
+    expect(isDone).toBe(true);
+    expect(bench.told).toEqual(['resync:started', 'resync:finished']);
+    bench.expectInSync();
+  });
+
+  test('holds up only what is in flight', async () => {
+    const bench = new Bench({ resyncTreesPerRun: 1 });
+    void bench.replica.resync('-r', false);
+    await turns();
+    await bench.mark('d/a');
+    expect(bench.running).toContain('entries d/a');
+    await bench.end({ again: PIECES });
+    await bench.mark('x');
+    expect(bench.running).toContain('trees e/**');
+    expect(bench.running.filter((run) => run.startsWith('entries'))).toHaveLength(1);
+  });
+
+  test('starts although small changes never end', async () => {
+    const bench = new Bench();
+    await bench.mark('x');
+    void bench.replica.resync('-r', false);
+    await turns();
+    expect(bench.running).toEqual(['entries x', 'divide']);
+  });
+
+  test('is never two at once: a second one waits for the first, a third joins the second', async () => {
+    const bench = new Bench();
+    const done: number[] = [];
+    for (const [index, crontab] of [true, true, false].entries()) {
+      void bench.replica.resync('test', crontab).then(() => done.push(index));
+    }
+    await turns();
+    await bench.end({ again: PIECES });
+    while (done.length === 0) await bench.end();
+    expect(done).toEqual([0]);
+    // It leaves nothing out, for the sake of the third.
+    expect(bench.transport.run().task).toMatchObject({ kind: 'divide', crontab: false });
+    await bench.end({ again: PIECES });
+    while (bench.running.length > 0) await bench.end();
+    expect(done).toEqual([0, 1, 2]);
+    expect(bench.told.filter((event) => event === 'resync:started')).toHaveLength(2);
+  });
+
+  test('tries along with it what waits in the retry queue', async () => {
+    const bench = new Bench();
+    await bench.mark('bad');
+    await bench.end(lost('bad'));
+    void bench.replica.resync('crontab', true);
+    await turns();
+    expect(bench.running).toContain('entries bad');
+  });
+
+  test('goes on where it was when the remote comes back', async () => {
+    const bench = new Bench({ lanes: 1, resyncTreesPerRun: 1 });
+    void bench.replica.resync('-r', false);
+    await turns();
+    await bench.end({ again: PIECES });
+    await bench.end();
+    const unfinished = bench.running;
+    await bench.end(UNREACHABLE);
+    await bench.advance(250);
+    const seen = [...unfinished, ...bench.running];
+    while (bench.running.length > 0) {
+      await bench.end();
+      seen.push(...bench.running);
+    }
+    expect(seen.filter((run) => run === 'divide')).toEqual([]);
+    expect(bench.told.at(-1)).toBe('resync:finished');
+    bench.expectInSync();
+  });
+
+  test('of a root with too many directories in it goes undivided instead of being divided for ever', async () => {
+    const bench = new Bench();
+    void bench.replica.resync('-r', false);
+    await turns();
+    await bench.end({ again: [again('divided', ROOT, 'subtree')] });
+    expect(bench.running).toEqual(['trees ./**']);
+    await bench.end();
+    expect(bench.told.at(-1)).toBe('resync:finished');
+    bench.expectInSync();
+  });
+
+  test('tells how far it is', async () => {
+    const bench = new Bench({ lanes: 1, resyncTreesPerRun: 1 });
+    void bench.replica.resync('-r', false);
+    await turns();
+    await bench.end({ again: PIECES });
+    await bench.end();
+    expect(bench.status().resync).toEqual({ reason: '-r', fraction: 1 / 3 });
+  });
+
+  test('says how many paths failed', async () => {
+    const bench = new Bench();
+    void bench.replica.resync('-r', false);
+    await turns();
+    await bench.end({ again: PIECES });
+    await bench.end(lost('d/bad'));
+    while (bench.running.length > 0) await bench.end();
+    const finished = bench.details[bench.told.indexOf('resync:finished')];
+    expect(finished).toMatchObject({ failed: 1 });
+  });
+
+  test('that failed as a whole is settled by the pieces it was divided into', async () => {
+    const bench = new Bench();
+    await bench.mark('d/**');
+    await bench.end(lost(ROOT));
+    await bench.advance(1_000);
+    expect(bench.running).toEqual(['divide']);
+    await bench.end({ again: PIECES });
+    while (bench.running.length > 0) await bench.end();
+    bench.expectInSync();
+  });
+});
+
+describe('what only the remote has', () => {
+  test('is asked for when the copy says so, and removed by name after it', async () => {
+    const bench = new Bench();
+    await bench.mark('d/**');
+    await bench.end({ extraneous: 2 });
+    expect(bench.running).toEqual(['extras d/**']);
+    await bench.mark('d/new');
+    expect(bench.running).toEqual(['extras d/**']);
+    await bench.end({ extras: ['d/x', 'd/y'] });
+    expect(bench.running).toEqual(['entries d/new d/x d/y']);
+    expect(bench.told).toEqual(['extras:found']);
+  });
+
+  test('is not asked for with deleting off, nor when the copy failed', async () => {
+    const off = new Bench({ deletes: false });
+    await off.mark('d/**');
+    await off.end({ extraneous: 2 });
+    expect(off.running).toEqual([]);
+    const failed = new Bench();
+    await failed.mark('d/**');
+    await failed.end({ ...UNREACHABLE, extraneous: 2 });
+    expect(failed.running).toEqual([]);
+  });
+
+  test('is asked for again when the remote went away in between', async () => {
+    const bench = new Bench();
+    await bench.mark('d/**');
+    await bench.end({ extraneous: 1 });
+    await bench.end(UNREACHABLE);
+    await bench.advance(250);
+    expect(bench.running).toEqual(['trees d/**']);
+  });
+
+  test('stays while the source is empty, and is looked at again when it holds something', async () => {
+    const bench = new Bench();
+    await bench.mark('./');
+    await bench.end({ extraneous: 3 });
+    await bench.end({ held: { reason: 'the watched directory is empty', paths: [] } });
+    expect(bench.told).toEqual(['deletes:held']);
+    expect(bench.running).toEqual([]);
+    expect(bench.status().held).toBe(1);
+    await bench.mark('a');
+    expect(bench.running).toContain('trees ./');
+  });
+});
+
+describe('deletions from an empty source', () => {
+  test('are held until something happens in it, without a run in between', async () => {
+    const bench = new Bench();
+    await bench.mark('-a', '-d');
+    await bench.end({ held: { reason: 'the watched directory is empty', paths: ['a', 'd'] }, command: [] });
+    expect(bench.running).toEqual([]);
+    expect(bench.status().held).toBe(2);
+    expect(bench.clock.waiting).toBe(0);
+    await bench.mark('b');
+    expect(bench.running).toEqual(['entries -a -d b']);
+  });
+
+  test('are not tried in a loop when they had failed before', async () => {
+    const bench = new Bench();
+    await bench.mark('-a');
+    await bench.end(lost('a'));
+    await bench.advance(1_000);
+    await bench.end({ held: { reason: 'the watched directory is empty', paths: ['a'] }, command: [] });
+    expect(bench.running).toEqual([]);
+  });
+});
+
+describe('files that are newer on the remote', () => {
+  test('are asked for once after the run, counted and told', async () => {
+    const bench = new Bench();
+    await bench.mark('a', 'b');
+    await bench.end({ unsent: ['a', 'b'] });
+    expect(bench.running).toEqual(['newer a b']);
+    await bench.end({ newer: ['b'] });
+    expect(bench.told).toEqual(['path:newer b']);
+    expect(bench.status().newerOnRemote).toBe(1);
+    bench.expectInSync();
+  });
+
+  test('are not asked for when the run failed', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.end({ ...UNREACHABLE, unsent: ['a'] });
+    expect(bench.running).toEqual([]);
+  });
+});
+
+describe('stopping', () => {
+  const stopped = (bench: Bench, graceMs = 5_000): { isDone: boolean } => {
+    const state = { isDone: false };
+    void bench.replica.stop(graceMs).then(() => (state.isDone = true));
+    return state;
+  };
+
+  test('is done at once when nothing is dirty', async () => {
+    const bench = new Bench();
+    const state = stopped(bench);
+    await turns();
+    expect(state.isDone).toBe(true);
+    expect(bench.clock.waiting).toBe(0);
+  });
+
+  test('sends what is dirty first', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.mark('b');
+    const state = stopped(bench);
+    await turns();
+    await bench.end();
+    expect(bench.running).toEqual(['entries b']);
+    expect(state.isDone).toBe(false);
+    await bench.end();
+    expect(state.isDone).toBe(true);
+    expect(bench.clock.waiting).toBe(0);
+  });
+
+  test('ends runs that take longer than the grace time', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    const state = stopped(bench);
+    await bench.advance(4_999);
+    expect(bench.transport.run().isCancelled).toBe(false);
+    await bench.advance(1);
+    expect(bench.transport.run().isCancelled).toBe(true);
+    expect(state.isDone).toBe(false);
+    await bench.end({ cancelled: true, exitCode: null });
+    expect(state.isDone).toBe(true);
+    expect(bench.running).toEqual([]);
+    // What was not brought over is still known.
+    expect(bench.status()).toMatchObject({ state: 'stopped', pending: 1 });
+  });
+
+  test('waits for no remote that is away', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.end(UNREACHABLE);
+    const state = stopped(bench);
+    await turns();
+    expect(state.isDone).toBe(true);
+  });
+
+  test('is cut short by a second signal: runs end, and none begins again', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    const state = stopped(bench);
+    await turns();
+    bench.replica.cancelRuns();
+    expect(bench.transport.run().isCancelled).toBe(true);
+    await bench.end({ cancelled: true, exitCode: null });
+    expect(bench.running).toEqual([]);
+    expect(state.isDone).toBe(true);
+  });
+
+  test('begins no comparison and no question about newer files', async () => {
+    const bench = new Bench();
+    await bench.mark('d/**', 'a');
+    const state = stopped(bench, 1);
+    await bench.advance(1);
+    const tree = bench.running.indexOf('trees d/**');
+    await bench.end({ extraneous: 1 }, tree);
+    await bench.end({ unsent: ['a'] });
+    expect(bench.running).toEqual([]);
+    expect(state.isDone).toBe(true);
+    expect(bench.status().pending).toBe(1);
+  });
+
+  test('leaves what a resync had not begun', async () => {
+    const bench = new Bench();
+    void bench.replica.resync('-r', false);
+    await turns();
+    const state = stopped(bench);
+    await bench.end({ again: [again('divided', 'd', 'subtree')] });
+    expect(bench.running).toEqual([]);
+    expect(state.isDone).toBe(true);
+  });
+});
