@@ -38,6 +38,8 @@ export interface EntriesSurvey {
 
 const DIVIDE_INTO = 64;
 const DIVIDE_AT_MOST_DIRECTORIES = 1_000;
+/** A dirty set takes 100,000 marks. */
+const DIVIDE_AT_MOST_PIECES = 20_000;
 
 export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: number): EntriesSurvey {
   const lift = createLift(disk);
@@ -113,24 +115,32 @@ export function* walk(disk: Disk, filter: Filter, directories: readonly Look[]):
 
 /**
  * Splits the whole tree into disjoint looks, from the top, until there are enough to use all lanes and to block little:
- * a directory becomes the listing of its names and one subtree for each directory in it.
+ * a directory becomes the listing of its names and one subtree for each directory in it. One that holds so many that a
+ * dirty set would have to coarsen them again stays as it is; if the root is such a one, the whole tree is handed back.
  */
 export function divide(disk: Disk, filter: Filter): Again[] {
   const listings: RelativePath[] = [];
+  const wide: RelativePath[] = [];
   const subtrees: RelativePath[] = [ROOT];
-  const isEnough = (): boolean =>
-    subtrees.length + listings.length >= DIVIDE_INTO || listings.length >= DIVIDE_AT_MOST_DIRECTORIES;
+  const pieces = (): number => listings.length + wide.length + subtrees.length;
+  const isEnough = (): boolean => pieces() >= DIVIDE_INTO || listings.length >= DIVIDE_AT_MOST_DIRECTORIES;
   while (listings.length === 0 || !isEnough()) {
     const path = subtrees.shift();
     if (path === undefined) break;
-    listings.push(path);
-    for (const child of disk.children(path)) {
-      if (child.isDirectory && !filter.isExcluded(child.path, true)) subtrees.push(child.path);
+    const directories = disk
+      .children(path)
+      .filter((child) => child.isDirectory && !filter.isExcluded(child.path, true))
+      .map((child) => child.path);
+    if (pieces() + directories.length > DIVIDE_AT_MOST_PIECES) {
+      wide.push(path);
+    } else {
+      listings.push(path);
+      for (const directory of directories) subtrees.push(directory);
     }
   }
   return [
     ...listings.map((path) => ({ path, scope: 'listing', gone: false, because: 'divided' }) as const),
-    ...subtrees.map((path) => ({ path, scope: 'subtree', gone: false, because: 'divided' }) as const),
+    ...[...wide, ...subtrees].map((path) => ({ path, scope: 'subtree', gone: false, because: 'divided' }) as const),
   ];
 }
 

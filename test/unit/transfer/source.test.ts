@@ -1,0 +1,129 @@
+import { chmodSync, linkSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { fromBytes, fromText, ROOT, toBytes } from '../../../src/core/relative-path.js';
+import { identify, Source } from '../../../src/transfer/source.js';
+
+let top: string;
+let root: string;
+let source: Source;
+
+beforeEach(() => {
+  top = mkdtempSync(join(tmpdir(), 'source-'));
+  root = join(top, 'root');
+  mkdirSync(root);
+  source = new Source(fromText(root));
+});
+
+afterEach(() => {
+  rmSync(top, { recursive: true, force: true });
+});
+
+describe('a look at a name', () => {
+  test('tells what it is, and the size of an ordinary file', () => {
+    writeFileSync(join(root, 'f'), '12345');
+    mkdirSync(join(root, 'd'));
+    symlinkSync('f', join(root, 'l'));
+    linkSync(join(root, 'f'), join(root, 'second'));
+    expect(source.look('f')).toEqual({ kind: 'file', size: 5 });
+    expect(source.look('second')).toEqual({ kind: 'file', size: 5 });
+    expect(source.look('d')).toEqual({ kind: 'directory', size: 0 });
+    expect(source.look(ROOT)).toEqual({ kind: 'directory', size: 0 });
+    expect(source.look('x')).toEqual({ kind: 'missing', size: 0 });
+  });
+
+  test('follows no link, whatever it points to', () => {
+    symlinkSync('/', join(root, 'out'));
+    symlinkSync('nowhere', join(root, 'broken'));
+    symlinkSync('loop', join(root, 'loop'));
+    for (const name of ['out', 'broken', 'loop']) expect(source.look(name), name).toEqual({ kind: 'other', size: 0 });
+  });
+
+  test('says missing of a name that cannot be there', () => {
+    writeFileSync(join(root, 'f'), '');
+    symlinkSync('loop', join(root, 'loop'));
+    expect(source.look('f/below/a/file').kind).toBe('missing');
+    expect(source.look('loop/x').kind).toBe('missing');
+    expect(source.look('n'.repeat(300)).kind).toBe('missing');
+  });
+
+  test('finds names that are not UTF-8', () => {
+    const gbk = fromBytes(Buffer.from([0xb1, 0xa8, 0x2e, 0x74, 0x78, 0x74]));
+    writeFileSync(Buffer.concat([Buffer.from(`${root}/`), toBytes(gbk)]), 'x');
+    expect(source.look(gbk)).toEqual({ kind: 'file', size: 1 });
+    expect(source.children(ROOT)).toEqual([{ path: gbk, isDirectory: false }]);
+  });
+
+  test('works where the root has a name in another alphabet', () => {
+    const other = join(top, '数据');
+    mkdirSync(join(other, '目录'), { recursive: true });
+    const moved = new Source(fromText(other));
+    expect(moved.look(fromText('目录')).kind).toBe('directory');
+    expect(moved.children(ROOT)).toEqual([{ path: fromText('目录'), isDirectory: true }]);
+    expect(identify(fromText(other))).toBeDefined();
+  });
+});
+
+describe('the names in a directory', () => {
+  test('come with their path; a link to a directory is none', () => {
+    mkdirSync(join(root, 'd/e'), { recursive: true });
+    writeFileSync(join(root, 'd/f'), '');
+    symlinkSync('e', join(root, 'd/l'));
+    const byPath = source.children('d').sort((one, other) => (one.path < other.path ? -1 : 1));
+    expect(byPath).toEqual([
+      { path: 'd/e', isDirectory: true },
+      { path: 'd/f', isDirectory: false },
+      { path: 'd/l', isDirectory: false },
+    ]);
+  });
+
+  test('are none where there is no directory', () => {
+    writeFileSync(join(root, 'f'), '');
+    expect(source.children('f')).toEqual([]);
+    expect(source.children('x/y')).toEqual([]);
+  });
+});
+
+describe('the root', () => {
+  test('is refused when it is missing, replaced or no directory, and taken again when it is back', () => {
+    const identity = identify(fromText(root)) ?? '';
+    expect(source.refusal(identity)).toBeUndefined();
+
+    renameSync(root, join(top, 'aside'));
+    expect(source.refusal(identity)).toContain('missing');
+    mkdirSync(root);
+    expect(source.refusal(identity)).toContain('not the one');
+    rmSync(root, { recursive: true });
+    writeFileSync(root, '');
+    expect(source.refusal(identity)).toContain('missing');
+
+    rmSync(root);
+    renameSync(join(top, 'aside'), root);
+    expect(source.refusal(identity)).toBeUndefined();
+  });
+
+  test('has no identity through a link: the real path is watched', () => {
+    symlinkSync(root, join(top, 'link'));
+    expect(identify(fromText(join(top, 'link')))).toBeUndefined();
+  });
+
+  test('is empty when it holds no name at all, hidden ones included', () => {
+    expect(source.isEmpty()).toBe(true);
+    writeFileSync(join(root, '.hidden'), '');
+    expect(source.isEmpty()).toBe(false);
+  });
+
+  test('may be the root of the whole system', () => {
+    const whole = new Source('/');
+    expect(whole.look('tmp').kind).toBe('directory');
+    expect(whole.children(ROOT).map(({ path }) => path)).toContain('tmp');
+  });
+
+  test.skipIf(process.getuid?.() === 0)('says of what may not be looked at that it may be there', () => {
+    mkdirSync(join(root, 'closed'));
+    chmodSync(join(root, 'closed'), 0o000);
+    expect(source.look('closed/x')).toEqual({ kind: 'other', size: 0 });
+    chmodSync(join(root, 'closed'), 0o700);
+  });
+});

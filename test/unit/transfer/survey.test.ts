@@ -1,0 +1,282 @@
+import { describe, expect, test } from 'vitest';
+import { createFilter } from '../../../src/core/filter.js';
+import { ROOT, type RelativePath } from '../../../src/core/relative-path.js';
+import type { Again, Look } from '../../../src/replicate/ports.js';
+import {
+  divide,
+  ExtraNames,
+  surveyAfter,
+  surveyEntries,
+  surveySent,
+  surveyTrees,
+  walk,
+  within,
+  type Disk,
+} from '../../../src/transfer/survey.js';
+import { ModelTree, newDirectory } from '../../model/model-tree.js';
+
+const NOTHING = createFilter({ excludes: [], patterns: [] });
+
+/** `d/` is a directory, `f` a file of one byte, `f=9` one of nine; parents come first. */
+function treeOf(...names: string[]): ModelTree {
+  const tree = new ModelTree();
+  for (const text of names) {
+    const [name = '', size] = text.split('=');
+    if (name.endsWith('/')) tree.put(name.slice(0, -1), newDirectory());
+    else tree.put(name, { kind: 'file', content: Number(size ?? 1) });
+  }
+  return tree;
+}
+
+const look = (path: RelativePath, more: Partial<Look> = {}): Look => ({ path, scope: 'entry', gone: false, ...more });
+
+const describeAgain = ({ path, scope, gone, because }: Again): string =>
+  `${because} ${gone ? '-' : ''}${path === ROOT ? '.' : path}${scope === 'subtree' ? '/**' : scope === 'listing' ? '/' : ''}`;
+
+describe('before entries are sent', () => {
+  const DISK = ['a', 'd/', 'd/f', 'd/e/', 'big=100'];
+
+  test.each<{ why: string; looks: Look[]; names: Record<string, string>; again?: string[] }>([
+    { why: 'a file that is there is listed', looks: [look('a'), look('d/f')], names: { a: 'there', 'd/f': 'there' } },
+    { why: 'a directory is listed as a name', looks: [look('d')], names: { d: 'there' } },
+    { why: 'a name that is missing is listed to be removed', looks: [look('x')], names: { x: 'missing' } },
+    { why: 'also one that was not seen to go', looks: [look('d/x')], names: { 'd/x': 'missing' } },
+    {
+      why: 'a name whose directory is missing, too, is handled at the topmost that is missing',
+      looks: [look('x/y/z'), look('x/y/w')],
+      names: { x: 'missing' },
+    },
+    {
+      why: 'a name below what is a file now is handled at that file',
+      looks: [look('a/b/c')],
+      names: { a: 'there' },
+    },
+    {
+      why: 'a directory that was seen to go and is there again is looked at as a whole',
+      looks: [look('d', { gone: true })],
+      names: {},
+      again: ['reappeared -d/**'],
+    },
+    {
+      why: 'a file that was seen to go and is there again is sent',
+      looks: [look('a', { gone: true })],
+      names: { a: 'there' },
+    },
+    {
+      why: 'a large file among others is handed back to go alone',
+      looks: [look('a'), look('big')],
+      names: { a: 'there' },
+      again: ['large big'],
+    },
+    { why: 'a large file by itself is sent', looks: [look('big')], names: { big: 'there' } },
+  ])('$why', ({ looks, names, again = [] }) => {
+    const survey = surveyEntries(treeOf(...DISK), looks, 100);
+    expect(Object.fromEntries(survey.names)).toEqual(names);
+    expect(survey.again.map(describeAgain)).toEqual(again);
+  });
+
+  test('the largest file is told, and no size makes a file large with 0', () => {
+    const survey = surveyEntries(treeOf('a=7', 'big=100'), [look('a'), look('big')], 0);
+    expect(survey.largest).toBe(100);
+    expect(survey.again).toEqual([]);
+  });
+
+  test('a thousand names in one directory cost one look at each directory above them', () => {
+    const tree = treeOf('d/', 'd/e/');
+    const seen: RelativePath[] = [];
+    const counting: Disk = {
+      look: (path) => {
+        seen.push(path);
+        return tree.look(path);
+      },
+      children: (path) => tree.children(path),
+    };
+    const looks = Array.from({ length: 1_000 }, (_, index) => look(`d/e/${index}`));
+    surveyEntries(counting, looks, 0);
+    expect(seen.filter((path) => path === 'd' || path === 'd/e')).toEqual(['d', 'd/e']);
+    expect(seen).toHaveLength(1_002);
+  });
+});
+
+describe('after entries were sent', () => {
+  test.each<{ why: string; disk: string[]; before: [string, 'there' | 'missing'][]; again: string[] }>([
+    {
+      why: 'nothing has changed',
+      disk: ['a'],
+      before: [
+        ['a', 'there'],
+        ['x', 'missing'],
+      ],
+      again: [],
+    },
+    {
+      why: 'a missing name that is a file now is sent',
+      disk: ['x'],
+      before: [['x', 'missing']],
+      again: ['reappeared x'],
+    },
+    {
+      why: 'a missing name that is a directory now is looked at as a whole: its deletion may have come after',
+      disk: ['x/'],
+      before: [['x', 'missing']],
+      again: ['reappeared -x/**'],
+    },
+  ])('$why', ({ disk, before, again }) => {
+    expect(surveyAfter(treeOf(...disk), new Map(before)).map(describeAgain)).toEqual(again);
+  });
+
+  test('what was created on the remote and is gone here is looked at again', () => {
+    expect(surveySent(treeOf('a', 'd/'), ['a', 'd', 'x', 'd/y']).map(describeAgain)).toEqual([
+      'vanished x',
+      'vanished d/y',
+    ]);
+  });
+});
+
+describe('before directories are sent', () => {
+  test.each<{ why: string; looks: Look[]; directories: string[]; again?: string[] }>([
+    { why: 'a directory is one', looks: [look('d', { scope: 'subtree' })], directories: ['d'] },
+    { why: 'the root, too', looks: [look(ROOT, { scope: 'listing' })], directories: [ROOT] },
+    {
+      why: 'what is a file now goes by name',
+      looks: [look('a', { scope: 'subtree' })],
+      directories: [],
+      again: ['retyped a'],
+    },
+    {
+      why: 'what is missing now goes by name',
+      looks: [look('x', { scope: 'listing' })],
+      directories: [],
+      again: ['retyped x'],
+    },
+    {
+      why: 'what was seen to go stays so',
+      looks: [look('x', { scope: 'subtree', gone: true })],
+      directories: [],
+      again: ['retyped -x'],
+    },
+    {
+      why: 'what lies below something missing is handled there',
+      looks: [look('x/y', { scope: 'subtree' })],
+      directories: [],
+      again: ['retyped x'],
+    },
+  ])('$why', ({ looks, directories, again = [] }) => {
+    const survey = surveyTrees(treeOf('a', 'd/'), looks);
+    expect(survey.directories.map(({ path }) => path)).toEqual(directories);
+    expect(survey.again.map(describeAgain)).toEqual(again);
+  });
+});
+
+describe('the walk', () => {
+  const DISK = treeOf('a', 'a.log', 'd/', 'd/b', 'd/e/', 'd/e/c', 'cache/', 'cache/x');
+  const names = (filter: Parameters<typeof walk>[1], ...looks: Look[]): string[] =>
+    [...walk(DISK, filter, looks)].flat().sort();
+
+  test('of a subtree names everything at and below it', () => {
+    expect(names(NOTHING, look('d', { scope: 'subtree' }))).toEqual(['d', 'd/b', 'd/e', 'd/e/c']);
+  });
+
+  test('of a listing names what is in it and enters nothing', () => {
+    expect(names(NOTHING, look('d', { scope: 'listing' }))).toEqual(['d', 'd/b', 'd/e']);
+  });
+
+  test('of the root does not name the root, which would list what the filter leaves out', () => {
+    const filter = createFilter({ excludes: ['cache', '.*\\.log'], patterns: [] });
+    expect(names(filter, look(ROOT, { scope: 'subtree' }))).toEqual(['a', 'd', 'd/b', 'd/e', 'd/e/c']);
+  });
+
+  test('hands names on in parts', () => {
+    const tree = treeOf('d/', 'e/');
+    for (let index = 0; index < 1_500; index++) {
+      tree.put(`d/${index}`, { kind: 'file', content: 1 });
+      tree.put(`e/${index}`, { kind: 'file', content: 1 });
+    }
+    const parts = [...walk(tree, NOTHING, [look(ROOT, { scope: 'subtree' })])];
+    expect(parts.length).toBeGreaterThan(1);
+    expect(parts.flat()).toHaveLength(3_002);
+  });
+});
+
+describe('dividing the tree', () => {
+  test('gives looks that cover each name once', () => {
+    const tree = treeOf('a', 'd/', 'd/b', 'd/e/', 'd/e/c', 'f/');
+    const pieces = divide(tree, NOTHING);
+    const covered = pieces.flatMap(({ path, scope }) =>
+      scope === 'subtree'
+        ? [path, ...tree.paths(path)]
+        : tree.children(path).flatMap((child) => (child.isDirectory ? [] : [child.path])),
+    );
+    const directories = pieces.filter(({ scope }) => scope === 'listing').map(({ path }) => path);
+    expect([...covered, ...directories].sort()).toEqual([ROOT, ...tree.paths()].sort());
+  });
+
+  test('leaves out what the filter leaves out', () => {
+    const filter = createFilter({ excludes: ['cache'], patterns: [] });
+    expect(divide(treeOf('cache/', 'cache/d/', 'd/'), filter).map(({ path }) => path)).not.toContain('cache');
+  });
+
+  test('stops when there is enough for all lanes', () => {
+    const tree = new ModelTree();
+    for (let index = 0; index < 100; index++) {
+      tree.put(`d${index}`, newDirectory());
+      tree.put(`d${index}/e`, newDirectory());
+    }
+    expect(divide(tree, NOTHING)).toHaveLength(101);
+  });
+
+  test('of a chain of directories comes to an end', () => {
+    const tree = new ModelTree();
+    let path = 'd';
+    for (let depth = 0; depth < 1_200; depth++, path += '/d') tree.put(path, newDirectory());
+    expect(divide(tree, NOTHING).length).toBeLessThanOrEqual(1_001);
+  });
+
+  test('keeps a directory whole that holds more directories than a dirty set keeps', () => {
+    const tree = treeOf('wide/', 'd/', 'd/e/');
+    for (let index = 0; index < 30_000; index++) tree.put(`wide/${index}`, newDirectory());
+    const pieces = divide(tree, NOTHING).map(describeAgain);
+    expect(pieces).toContain('divided wide/**');
+    expect(pieces).toContain('divided d/');
+    expect(pieces.length).toBeLessThan(10);
+  });
+
+  test('hands the whole tree back when its root is such a directory', () => {
+    const tree = new ModelTree();
+    for (let index = 0; index < 30_000; index++) tree.put(`${index}`, newDirectory());
+    expect(divide(tree, NOTHING).map(describeAgain)).toEqual(['divided ./**']);
+  });
+});
+
+describe('what only the remote has', () => {
+  const extras = (excludes: string[], ...names: string[]): string[] => {
+    const found = new ExtraNames(createFilter({ excludes, patterns: [] }));
+    for (const name of names) found.add(name.replace(/\/$/, ''), name.endsWith('/'));
+    return found.names().sort();
+  };
+
+  test('is named by the topmost directory', () => {
+    expect(extras([], 'd/a', 'd/e/f', 'd/e/', 'd/', 'x')).toEqual(['d', 'x']);
+  });
+
+  test('is left alone where the filter leaves it out, with the directories above it', () => {
+    expect(extras(['.*\\.log'], 'd/a', 'd/k.log', 'd/e/b', 'd/e/', 'd/', 'y.log')).toEqual(['d/a', 'd/e']);
+  });
+
+  test('is named once', () => {
+    expect(extras([], 'x', 'x')).toEqual(['x']);
+  });
+});
+
+describe('what belongs to a run', () => {
+  test.each([
+    { given: ['d'], path: 'd', is: true },
+    { given: ['d'], path: 'd/e/f', is: true },
+    { given: ['d'], path: 'de', is: false },
+    { given: ['d/e'], path: 'd', is: false },
+    { given: [ROOT], path: 'anything/at/all', is: true },
+    { given: [], path: 'a', is: false },
+  ])('$path of $given: $is', ({ given, path, is }) => {
+    expect(within(given)(path)).toBe(is);
+  });
+});
