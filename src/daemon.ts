@@ -211,9 +211,13 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
 
 /** What a new name is, from the disk: absolute path, bytes as in `RelativePath`. */
 function inspect(path: RelativePath): 'missing' | 'file' | 'other' {
-  const stats = lstatSync(toBytes(path), { throwIfNoEntry: false });
-  if (stats === undefined) return 'missing';
-  return stats.isFile() && stats.nlink === 1 ? 'file' : 'other';
+  try {
+    const stats = lstatSync(toBytes(path));
+    return stats.isFile() && stats.nlink === 1 ? 'file' : 'other';
+  } catch {
+    // Gone, or below what is no directory any more (ENOTDIR): it is looked at at once, and the run finds out.
+    return 'missing';
+  }
 }
 
 function* filesBelow(root: RelativePath, directory: RelativePath): Generator<RelativePath> {
