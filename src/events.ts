@@ -56,6 +56,8 @@ export interface EventMap {
   'remote:halted': [{ remote: string; reason: string; hint?: string; failures: number; retryInMs: number }];
   /** The remote's rsync has a bug that is worked around at a cost: told once. */
   'remote:outdated': [{ remote: string; reason: string; hint: string }];
+  /** The remote takes fewer connections than there are lanes; it is served with fewer. */
+  'remote:crowded': [{ remote: string; reason: string; hint?: string; lanes: number }];
   'remote:recovered': [{ remote: string; failures: number; durationMs: number }];
   /** The source is not what it was: nothing is sent or deleted until it is back. */
   'source:refused': [{ remote: string; reason: string; retryInMs: number }];

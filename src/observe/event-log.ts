@@ -23,6 +23,7 @@ const LEVELS: Partial<Record<keyof EventMap, Level>> = {
   'remote:unreachable': 'warn',
   'remote:halted': 'warn',
   'remote:outdated': 'warn',
+  'remote:crowded': 'warn',
   'remote:recovered': 'info',
   'source:refused': 'warn',
   'source:back': 'info',

@@ -38,6 +38,8 @@ export interface ReplicaLimits {
   readonly failedPath: Backoff;
   /** A remote that stays away is logged once, then at this interval. */
   readonly remindEveryMs: number;
+  /** A remote that had no connection left for a lane is tried with one more after this long. */
+  readonly widenEveryMs: number;
 }
 
 export const REPLICA_LIMITS: ReplicaLimits = {
@@ -52,6 +54,7 @@ export const REPLICA_LIMITS: ReplicaLimits = {
   refused: { firstMs: 1_000, maxMs: 5_000 },
   failedPath: { firstMs: 1_000, maxMs: 30_000 },
   remindEveryMs: 10 * 60_000,
+  widenEveryMs: 60_000,
 };
 
 export interface ReplicaOptions {
@@ -146,6 +149,9 @@ export class Replica {
   #standing: Standing = { kind: 'well' };
   /** Halved when a run fails and nothing can be named, so that one bad name cannot hold up the others. */
   #entriesPerRun: number;
+  /** Fewer than `limits.lanes` while the remote takes no more connections. */
+  #lanes: number;
+  #widenAt = 0;
   #lastSyncedAt: number | undefined;
   #newerOnRemote = 0;
   /** When a batch of each kind was last begun, as a count of batches. */
@@ -167,6 +173,7 @@ export class Replica {
     this.name = options.name;
     this.#options = options;
     this.#entriesPerRun = options.limits.entriesPerRun;
+    this.#lanes = options.limits.lanes;
     this.#retries = new RetryQueue(options.limits.failedPath, options.random);
   }
 
@@ -286,9 +293,7 @@ export class Replica {
   }
 
   #nextBatch(now: number): Batch | undefined {
-    const { limits } = this.#options;
-    // A remote that has just failed is asked with one run before it gets more.
-    const lanes = this.#standing.kind === 'well' ? limits.lanes : 1;
+    const lanes = this.#lanesNow(now);
     if (this.#batches.size >= lanes) return undefined;
     for (const kind of this.#kindsInTurn(lanes)) {
       const batch = this.#take(kind, now);
@@ -727,7 +732,9 @@ export class Replica {
       case 'cancelled':
         return;
       case 'unreachable':
-        this.#stand('unreachable', limits.unreachable, verdict);
+        // The other lanes are on their way there: this one was one too many.
+        if (verdict.isCrowded === true && this.#batches.size > 1) this.#narrow(verdict);
+        else this.#stand('unreachable', limits.unreachable, verdict);
         return;
       case 'rejected':
         this.#stand('halted', limits.halted, verdict);
@@ -755,6 +762,32 @@ export class Replica {
     const hasOthers = looks.length > 1 || looks[0]?.scope !== 'entry';
     if (!verdict.outOfSpace || !hasOthers) return false;
     return ++this.#fullRuns > FULL_AFTER_RUNS;
+  }
+
+  /** The remote takes fewer connections than there are lanes: does with fewer, and tries one more after a while. */
+  #narrow({ reason, hint }: { reason: string; hint?: string }): void {
+    const { limits, events } = this.#options;
+    const isNews = this.#lanes === limits.lanes;
+    this.#lanes = Math.max(1, Math.min(this.#lanes, this.#batches.size) - 1);
+    this.#widenAt = this.#now() + limits.widenEveryMs;
+    if (!isNews) return;
+    events.emit('remote:crowded', {
+      remote: this.name,
+      reason,
+      ...(hint === undefined ? {} : { hint }),
+      lanes: this.#lanes,
+    });
+  }
+
+  /** How many runs may be in flight now. */
+  #lanesNow(now: number): number {
+    const { limits } = this.#options;
+    if (this.#lanes < limits.lanes && now >= this.#widenAt) {
+      this.#lanes++;
+      this.#widenAt = now + limits.widenEveryMs;
+    }
+    // A remote that has just failed is asked with one run before it gets more.
+    return this.#standing.kind === 'well' ? this.#lanes : 1;
   }
 
   #stand(

@@ -104,6 +104,8 @@ export class Replicator {
     const dead = this.#watcher;
     this.#watcher = undefined;
     if (this.#isStopped) return;
+    // A watcher may die while it starts and fail to start as well: that is one end.
+    this.#cancelRestart?.();
     const retryInMs = backoffMs(RESTART_WATCHER, ++this.#restarts, random());
     events.emit('watch:blind', { root: this.root, reason, retryInMs });
     this.#cancelRestart = clock.after(retryInMs, () => {

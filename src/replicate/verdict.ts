@@ -30,7 +30,13 @@ export type Verdict =
       readonly hint: string;
     }
   /** The remote cannot be had now: all of it again, later. */
-  | { readonly kind: 'unreachable'; readonly reason: string; readonly hint?: string }
+  | {
+      readonly kind: 'unreachable';
+      readonly reason: string;
+      readonly hint?: string;
+      /** It has as many connections as it takes: fewer of ours may do. */
+      readonly isCrowded?: boolean;
+    }
   /** The remote does not want us as we are: a person must act. */
   | { readonly kind: 'rejected'; readonly reason: string; readonly hint?: string }
   /** The source is not what it was, so nothing was run. */
@@ -127,6 +133,7 @@ function judgeConnection(report: RunReport): Verdict {
       kind: known.kind,
       reason: messages.find((message) => known.pattern.test(message)) ?? '',
       hint: known.hint,
+      ...(known.isCrowded === true ? { isCrowded: true } : {}),
     };
   }
   const reason = tellingMessage(messages) ?? describeExit(report);
@@ -154,10 +161,14 @@ const NO_RSYNC_THERE = 'install rsync on the remote, in the PATH of a non-intera
 const OUT_OF_SPACE = /No space left on device|Disk quota exceeded/;
 
 /** What is said before or instead of a transfer. The first that matches counts, so causes come before consequences. */
-const CONNECTION_TEXTS: readonly (KnownText & { readonly kind: 'unreachable' | 'rejected' })[] = [
+const CONNECTION_TEXTS: readonly (KnownText & {
+  readonly kind: 'unreachable' | 'rejected';
+  readonly isCrowded?: boolean;
+})[] = [
   {
     pattern: /@ERROR: max connections/,
     kind: 'unreachable',
+    isCrowded: true,
     hint: "raise 'max connections' in the remote's rsyncd.conf, or let fewer clients use the module",
   },
   {

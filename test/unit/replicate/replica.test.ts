@@ -23,6 +23,7 @@ const TOLD = [
   'path:newer',
   'remote:unreachable',
   'remote:halted',
+  'remote:crowded',
   'remote:recovered',
   'source:refused',
   'source:back',
@@ -399,6 +400,35 @@ describe('a remote that is away', () => {
     bench.replica.retryNow();
     await turns();
     expect(bench.running).toEqual(['entries a']);
+  });
+});
+
+describe('a remote with no connection left', () => {
+  const CROWDED: Partial<RunReport> = {
+    exitCode: 5,
+    messages: ['@ERROR: max connections (1) reached -- try again later'],
+  };
+
+  test('is served with fewer lanes, told once, and not taken for away', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.mark('d/**');
+    expect(bench.running).toHaveLength(2);
+    await bench.transport.run(1).end(CROWDED);
+    expect(bench.running).toEqual(['entries a']);
+    await bench.transport.run().end();
+    expect(bench.running).toHaveLength(1);
+    expect(bench.told).toEqual(['remote:crowded']);
+    await bench.advance(REPLICA_LIMITS.widenEveryMs);
+    await bench.mark('b');
+    expect(bench.running).toHaveLength(2);
+  });
+
+  test('is away when the only run finds none', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.transport.run().end(CROWDED);
+    expect(bench.told).toEqual(['remote:unreachable']);
   });
 });
 
