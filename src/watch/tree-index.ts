@@ -11,7 +11,7 @@ import { join, nameOf, ROOT, type RelativePath } from '../core/relative-path.js'
  * What is remembered was read *before* it is told, so whoever looks after being told sees that state or a later one.
  */
 export class TreeIndex {
-  private readonly root: Entry = { inode: 0, ctimeMs: NEVER, children: new Map(), isFresh: false };
+  private readonly root: Entry = { inode: 0, ctimeMs: NEVER, children: new Map(), isFresh: false, gone: undefined };
   private found: Finding[] = [];
   private directoriesMoved = false;
 
@@ -50,8 +50,8 @@ export class TreeIndex {
   note({ path, inode, ctimeMs }: Sighting): void {
     const parent = this.find(path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : ROOT);
     if (parent?.children === undefined || parent.children.get(nameOf(path))?.children !== undefined) return;
-    // A name that was gone is kept until a comparison finds it gone: whoever was told may have looked when it was back.
-    parent.children.set(nameOf(path), fileEntry(inode, this.settled(ctimeMs)));
+    if (inode === 0) this.bury(parent, nameOf(path));
+    else parent.children.set(nameOf(path), fileEntry(inode, this.settled(ctimeMs)));
   }
 
   private comparing(compare: () => void): Comparison {
@@ -78,7 +78,10 @@ export class TreeIndex {
       const isChanged = directory.inode !== stats.ino || directory.ctimeMs !== stats.ctimeMs;
       if (isChanged && directory.inode !== 0) this.tellDirectory(directory, path, stats);
       if (isChanged || depth === 'all') this.compareNames(directory, path, isChanged ? this.list(path) : undefined);
-      if (!isChanged) directory.isFresh = false;
+      if (!isChanged) {
+        directory.isFresh = false;
+        directory.gone = undefined;
+      }
       directory.inode = stats.ino;
       directory.ctimeMs = this.settled(stats.ctimeMs);
       for (const [name, child] of directory.children ?? []) {
@@ -102,19 +105,24 @@ export class TreeIndex {
   private compareNames(directory: Entry, path: RelativePath, names: readonly string[] | undefined): void {
     const { children } = directory;
     if (children === undefined) return;
-    for (const name of names ?? [...children.keys()]) this.compareName(children, name, join(path, name));
+    const goneBefore = [...(directory.gone ?? [])];
+    for (const name of names ?? [...children.keys()]) this.compareName(directory, children, name, join(path, name));
     if (names === undefined) return;
     const present = new Set(names);
     for (const [name, child] of children) {
-      if (!present.has(name)) this.remove(children, name, child, join(path, name));
+      if (!present.has(name)) this.remove(directory, name, child, join(path, name));
+    }
+    for (const name of goneBefore) {
+      if (present.has(name)) directory.gone?.delete(name);
+      else this.tell(join(path, name), Hint.removed);
     }
   }
 
-  private compareName(children: Map<string, Entry>, name: string, path: RelativePath): void {
+  private compareName(directory: Entry, children: Map<string, Entry>, name: string, path: RelativePath): void {
     const known = children.get(name);
     const stats = this.look(path);
     if (stats === undefined) {
-      if (known !== undefined) this.remove(children, name, known, path);
+      if (known !== undefined) this.remove(directory, name, known, path);
       return;
     }
     const isDirectory = stats.isDirectory();
@@ -134,10 +142,22 @@ export class TreeIndex {
     this.tell(path, known === undefined ? Hint.created | Hint.unknown : Hint.unknown);
   }
 
-  private remove(children: Map<string, Entry>, name: string, known: Entry, path: RelativePath): void {
-    children.delete(name);
+  private remove(directory: Entry, name: string, known: Entry, path: RelativePath): void {
+    this.bury(directory, name);
     if (known.children !== undefined) this.directoriesMoved = true;
     this.tell(path, Hint.removed | (known.children === undefined ? 0 : Hint.directory));
+  }
+
+  private bury(directory: Entry, name: string): void {
+    directory.children?.delete(name);
+    directory.gone ??= new Set();
+    // The youngest are kept: a directory where names come and go all the time would gather them for ever.
+    directory.gone.delete(name);
+    directory.gone.add(name);
+    for (const oldest of directory.gone) {
+      if (directory.gone.size <= MOST_GONE) return;
+      directory.gone.delete(oldest);
+    }
   }
 
   /** A directory and everything below it, as it is now. */
@@ -163,7 +183,13 @@ export class TreeIndex {
   }
 
   private directoryEntry(stats: Stats): Entry {
-    return { inode: stats.ino, ctimeMs: this.settled(stats.ctimeMs), children: new Map(), isFresh: true };
+    return {
+      inode: stats.ino,
+      ctimeMs: this.settled(stats.ctimeMs),
+      children: new Map(),
+      isFresh: true,
+      gone: undefined,
+    };
   }
 
   /**
@@ -229,10 +255,15 @@ interface Entry {
    * and went between two comparisons, so it is told as a whole once more.
    */
   isFresh: boolean;
+  /**
+   * Names that were told as removed while the directory changed. Whoever looked may have seen one that was back for a
+   * moment, so they are told again until the directory is found unchanged.
+   */
+  gone: Set<string> | undefined;
 }
 
 function fileEntry(inode: number, ctimeMs: number): Entry {
-  return { inode, ctimeMs, children: undefined, isFresh: false };
+  return { inode, ctimeMs, children: undefined, isFresh: false, gone: undefined };
 }
 
 interface Place {
@@ -245,3 +276,4 @@ type Depth = 'directories' | 'all';
 /** Equals no time, not even itself. */
 const NEVER = NaN;
 const CLOCK_MARGIN_MS = 30;
+const MOST_GONE = 1_000;
