@@ -159,6 +159,8 @@ export class Replica {
   #turns = 0;
   /** Since when each kind has had something to send and could not, for overlapping runs in flight. */
   readonly #blockedSince = new Map<BatchKind, number>();
+  /** Until when it is not asked again whether something of a kind may go. */
+  readonly #restsUntil = new Map<BatchKind, number>();
   /** The root holds too many directories to be divided into them. */
   #isIndivisible = false;
   /** Runs in a row that broke off because the remote is full. */
@@ -321,16 +323,27 @@ export class Replica {
 
   #take(kind: BatchKind, now: number): Batch | undefined {
     const dirty = kind === 'resync' ? this.#resyncPieces : this.#changes;
-    if (dirty.size === 0 || this.#gathersUntil(kind, now) > now) return undefined;
+    if (dirty.size === 0 || this.#gathersUntil(kind, now) > now || (this.#restsUntil.get(kind) ?? 0) > now)
+      return undefined;
     const isWide = kind === 'trees' || kind === 'resync';
     if (isWide && !this.#isIndivisible) {
       const whole = takeWhole(dirty, this.#inFlight);
       if (whole.length > 0) return this.#batchOf(kind, whole, now, { isDivision: true });
     }
     const limit = this.#limitOf(kind);
+    const askedAt = this.#now();
     const looks = takeBatch(dirty, kind, this.#inFlight, limit);
     if (looks.length > 0) return this.#batchOf(kind, looks, now);
+    this.#restAfter(kind, this.#now() - askedAt);
     return isWide ? this.#claim(kind, dirty, limit, now) : undefined;
+  }
+
+  /**
+   * To find that all of 100,000 names must wait takes 100 ms: with each new change that would be all that is done. So it
+   * is asked again when a run has ended, or when ten times that has passed.
+   */
+  #restAfter(kind: BatchKind, tookMs: number): void {
+    if (tookMs >= 2) this.#restsUntil.set(kind, this.#now() + 9 * tookMs);
   }
 
   /**
@@ -404,7 +417,7 @@ export class Replica {
     const wakes = [this.#retries.nextDue()];
     if (this.#changes.size > 0 && this.#batches.size > 0) {
       for (const kind of ['entries', 'trees'] as const) {
-        const until = this.#gathersUntil(kind, now);
+        const until = Math.max(this.#gathersUntil(kind, now), this.#restsUntil.get(kind) ?? 0);
         if (until > now) wakes.push(until);
       }
     }
@@ -427,6 +440,7 @@ export class Replica {
     batch.settled = this.#carryOut(batch).finally(() => {
       this.#batches.delete(batch);
       this.#inFlight.remove(batch.claims);
+      this.#restsUntil.clear();
       this.#resync?.sending.delete(batch);
       this.#queuePump();
     });

@@ -1,9 +1,10 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { DirtyPath } from '../../../src/core/dirty-set.js';
 import { ROOT } from '../../../src/core/relative-path.js';
 import type { Scope } from '../../../src/core/scope.js';
 import { createEvents } from '../../../src/events.js';
 import type { Again, RunReport } from '../../../src/replicate/ports.js';
+import { InFlight } from '../../../src/replicate/planner.js';
 import { Replica, REPLICA_LIMITS, type ReplicaLimits } from '../../../src/replicate/replica.js';
 import { ManualClock } from '../../support/manual-clock.js';
 import {
@@ -198,6 +199,23 @@ describe('overlapping looks', () => {
     expect(bench.running).toHaveLength(1);
     // What the first covers is looked at again: it was marked during the run.
     expect(bench.running[0]).not.toBe(begun);
+  });
+
+  test('that are many are not tried with each new change, and one elsewhere waits for a moment only', async () => {
+    const bench = new Bench();
+    await bench.mark('d/');
+    const blocks = vi.spyOn(InFlight.prototype, 'blocks');
+    blocks.mockImplementation(() => {
+      bench.clock.advance(0.01);
+      return true;
+    });
+    await bench.mark(...Array.from({ length: 1_000 }, (_, index) => `d/${index}`));
+    for (let change = 0; change < 100; change++) await bench.mark(`d/new${change}`);
+    expect(blocks.mock.calls.length).toBeLessThan(5_000);
+    blocks.mockRestore();
+    await bench.mark('e/f');
+    await bench.advance(100);
+    expect(bench.running).toEqual(['trees d/', 'entries e/f']);
   });
 
   test('do not keep other directories waiting', async () => {
