@@ -105,6 +105,24 @@ export interface RunReport {
   readonly command: readonly string[];
 }
 
+/** The report of a task that needed no rsync, and the start of every other. */
+export const NO_RUN: RunReport = {
+  exitCode: 0,
+  signal: null,
+  cancelled: false,
+  complaints: [],
+  messages: [],
+  again: [],
+  extraneous: 0,
+  extras: [],
+  unsent: [],
+  newer: [],
+  filesSent: 0,
+  bytesSent: 0,
+  durationMs: 0,
+  command: [],
+};
+
 /** A run that was begun. */
 export interface Run {
   readonly done: Promise<RunReport>;

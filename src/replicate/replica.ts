@@ -13,10 +13,11 @@ import { backoffMs, type Backoff } from '../core/backoff.js';
 import { DirtySet, type DirtyPath } from '../core/dirty-set.js';
 import { ancestorsOf, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Clock } from '../clock.js';
+import { messageOf } from '../errors.js';
 import type { Events } from '../events.js';
 import { RetryQueue, type FailedPath, type Failure } from '../queue/retry-queue.js';
 import { BATCH_KINDS, InFlight, takeBatch, takeWhole, type BatchKind } from './planner.js';
-import type { Again, Run, RunReport, TransferTask, Transport } from './ports.js';
+import { NO_RUN, type Again, type Run, type RunReport, type TransferTask, type Transport } from './ports.js';
 import { judge, type Verdict } from './verdict.js';
 
 export interface ReplicaLimits {
@@ -959,21 +960,5 @@ function heldAll({ looks }: Batch, reason: string): NonNullable<RunReport['held'
 }
 
 function failedToRun(error: unknown): RunReport {
-  return {
-    exitCode: null,
-    signal: null,
-    spawnError: error instanceof Error ? error.message : String(error),
-    cancelled: false,
-    complaints: [],
-    messages: [],
-    again: [],
-    extraneous: 0,
-    extras: [],
-    unsent: [],
-    newer: [],
-    filesSent: 0,
-    bytesSent: 0,
-    durationMs: 0,
-    command: [],
-  };
+  return { ...NO_RUN, exitCode: null, spawnError: messageOf(error) };
 }

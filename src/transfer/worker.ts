@@ -3,7 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { createFilter, type Filter, type FilterSpec } from '../core/filter.js';
 import { ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
 import { temporaryRules } from '../core/temporaries.js';
-import type { RunProgress, RunReport, TransferTask } from '../replicate/ports.js';
+import { NO_RUN, type RunProgress, type RunReport, type TransferTask } from '../replicate/ports.js';
 import { canDeleteByRules, planDeletions, refusesMissingNames, type DeletesBy } from './delete-rules.js';
 import { mergeReports, wentThrough } from './merge-reports.js';
 import {
@@ -58,28 +58,11 @@ const EMPTY_SOURCE = 'the watched directory is empty';
 /** How often progress is told at most. */
 const PROGRESS_EVERY_MS = 200;
 
-const DONE: RunReport = {
-  exitCode: 0,
-  signal: null,
-  cancelled: false,
-  complaints: [],
-  messages: [],
-  again: [],
-  extraneous: 0,
-  extras: [],
-  unsent: [],
-  newer: [],
-  filesSent: 0,
-  bytesSent: 0,
-  durationMs: 0,
-  command: [],
-};
-
 export default async function carryOut({ context, task: packed, port }: WorkerJob): Promise<RunReport> {
   const task = unpackTask(packed);
   const source = new Source(context.root);
   const refused = source.refusal(context.identity);
-  if (refused !== undefined) return { ...DONE, exitCode: null, refused };
+  if (refused !== undefined) return { ...NO_RUN, exitCode: null, refused };
   switch (task.kind) {
     case 'entries':
       return sendEntries(context, source, task, port);
@@ -90,7 +73,7 @@ export default async function carryOut({ context, task: packed, port }: WorkerJo
     case 'newer':
       return listNewer(context, task, port);
     case 'divide':
-      return { ...DONE, again: divide(source, filterFor(context, task.crontab)) };
+      return { ...NO_RUN, again: divide(source, filterFor(context, task.crontab)) };
   }
 }
 
@@ -109,7 +92,7 @@ async function sendEntries(
   const deletes = context.deletes && !isHeld;
   const names = new Map([...survey.names].filter(([, state]) => deletes || state === 'there'));
   const { again } = survey;
-  if (names.size === 0) return { ...DONE, ...held, again };
+  if (names.size === 0) return { ...NO_RUN, ...held, again };
 
   const isWatched = survey.largest < WATCHED_BELOW_BYTES;
   const sent = new Set<RelativePath>();
@@ -155,7 +138,7 @@ async function sendByRules(target: RemoteTarget, { names, runArgs, run }: NamesT
     kind: 'lost' as const,
     text: 'its name is too long for the rules by which this remote is told what to delete: update rsync there',
   }));
-  let report: RunReport = { ...DONE, complaints, deletesBy: 'rules' };
+  let report: RunReport = { ...NO_RUN, complaints, deletesBy: 'rules' };
   if (there.length > 0) report = mergeReports(report, await run(presentArgs(target, runArgs), nameList(there)));
   for (const { list, rules } of runs) {
     if (!wentThrough(report)) break;
@@ -197,7 +180,7 @@ async function sendTrees(
   port: MessagePort,
 ): Promise<RunReport> {
   const { directories, again } = surveyTrees(source, task.looks);
-  if (directories.length === 0) return { ...DONE, again };
+  if (directories.length === 0) return { ...NO_RUN, again };
 
   const filter = filterFor(context, task.crontab);
   const recursive = directories[0]?.scope === 'subtree';
@@ -241,8 +224,8 @@ async function listExtras(
   port: MessagePort,
 ): Promise<RunReport> {
   const { directories, again } = surveyTrees(source, task.looks);
-  if (directories.length === 0) return { ...DONE, again };
-  if (source.isEmpty()) return { ...DONE, again, held: { reason: EMPTY_SOURCE, paths: [] } };
+  if (directories.length === 0) return { ...NO_RUN, again };
+  if (source.isEmpty()) return { ...NO_RUN, again, held: { reason: EMPTY_SOURCE, paths: [] } };
 
   const found = new ExtraNames(filterFor(context, task.crontab));
   const report = await runTask(context, port, {
@@ -350,7 +333,7 @@ async function runTask(
   // A task may run several, one after the other. No message can arrive between two: they follow in one turn.
   port.off('message', cancel);
   return {
-    ...DONE,
+    ...NO_RUN,
     ...exit,
     cancelled,
     ...complaints.result(),

@@ -1,6 +1,14 @@
 import { createFilter } from '../../src/core/filter.js';
 import { join, parentOf, ROOT, type RelativePath } from '../../src/core/relative-path.js';
-import type { Again, Complaint, Run, RunReport, TransferTask, Transport } from '../../src/replicate/ports.js';
+import {
+  NO_RUN,
+  type Again,
+  type Complaint,
+  type Run,
+  type RunReport,
+  type TransferTask,
+  type Transport,
+} from '../../src/replicate/ports.js';
 import {
   divide,
   ExtraNames,
@@ -252,19 +260,7 @@ function complain(kind: Complaint['kind'], path: RelativePath): Complaint {
 
 function report(fields: Partial<RunReport> & { again?: readonly Again[] }): RunReport {
   return {
-    exitCode: 0,
-    signal: null,
-    cancelled: false,
-    complaints: [],
-    messages: [],
-    again: [],
-    extraneous: 0,
-    extras: [],
-    unsent: [],
-    newer: [],
-    filesSent: 0,
-    bytesSent: 0,
-    durationMs: 0,
+    ...NO_RUN,
     command: ['rsync'],
     ...fields,
   };

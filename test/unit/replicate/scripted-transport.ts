@@ -1,4 +1,12 @@
-import type { Complaint, Run, RunProgress, RunReport, TransferTask, Transport } from '../../../src/replicate/ports.js';
+import {
+  NO_RUN,
+  type Complaint,
+  type Run,
+  type RunProgress,
+  type RunReport,
+  type TransferTask,
+  type Transport,
+} from '../../../src/replicate/ports.js';
 
 /** A run that waits for the test to say how it ends. */
 export interface ScriptedRun {
@@ -88,18 +96,7 @@ export const REFUSED: Partial<RunReport> = { exitCode: null, refused: 'the watch
 
 function report(fields: Partial<RunReport>): RunReport {
   return {
-    exitCode: 0,
-    signal: null,
-    cancelled: false,
-    complaints: [],
-    messages: [],
-    again: [],
-    extraneous: 0,
-    extras: [],
-    unsent: [],
-    newer: [],
-    filesSent: 0,
-    bytesSent: 0,
+    ...NO_RUN,
     durationMs: 1,
     command: ['rsync'],
     ...fields,

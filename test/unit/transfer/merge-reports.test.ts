@@ -1,23 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { RunReport } from '../../../src/replicate/ports.js';
+import { NO_RUN, type RunReport } from '../../../src/replicate/ports.js';
 import { mergeReports, wentThrough } from '../../../src/transfer/merge-reports.js';
 
 function reportOf(part: Partial<RunReport>): RunReport {
   return {
-    exitCode: 0,
-    signal: null,
-    cancelled: false,
-    complaints: [],
-    messages: [],
-    again: [],
-    extraneous: 0,
-    extras: [],
-    unsent: [],
-    newer: [],
-    filesSent: 0,
-    bytesSent: 0,
-    durationMs: 0,
-    command: [],
+    ...NO_RUN,
     ...part,
   };
 }
