@@ -77,17 +77,19 @@ export async function startService(config: Config, options: ServiceOptions): Pro
       });
     }
     const remotes = config.localPaths.reduce((sum, { remotes }) => sum + remotes.length, 0);
-    const lanes = Math.min(MAX_LANES, Math.max(1, Math.floor(options.threads / remotes)));
+    // One lane more than is held by a large file or a full resync; threads are shared where there are more lanes.
+    const lanes = Math.min(MAX_LANES, Math.max(2, Math.floor(options.threads / remotes)));
     const pool = new TransferPool(options.threads, lanes * remotes);
     release.push(() => pool.close());
 
     const parts: Parts = { config, events, logger, clock, pool, lanes, rsync, launcher: findLauncher() };
     const replicators = config.localPaths.map((localPath) => createReplicator(localPath, parts));
+    // Closed after the last run: what fails on the way out is written, too.
+    release.push(keepFailLog(replicators, parts));
     let graceMs = 0;
-    for (const replicator of replicators) release.push(() => replicator.stop(graceMs));
+    release.push(() => stopAll(replicators, graceMs));
     await Promise.all(replicators.map((replicator) => replicator.start()));
 
-    release.push(keepFailLog(replicators, parts));
     if (config.crontab !== undefined) {
       const schedule = scheduleResync(
         config.crontab.schedule,
@@ -128,6 +130,10 @@ export async function startService(config: Config, options: ServiceOptions): Pro
       ? error
       : new StartError('SERSYNC_START', `cannot start: ${messageOf(error)}`, undefined, { cause: error });
   }
+}
+
+async function stopAll(replicators: readonly Replicator[], graceMs: number): Promise<void> {
+  await Promise.all(replicators.map((replicator) => replicator.stop(graceMs)));
 }
 
 interface Parts {
@@ -277,7 +283,16 @@ class Releases {
     this.#releases.push(release);
   }
 
+  /** Releases everything, whatever fails on the way, and throws the first failure at the end. */
   async all(): Promise<void> {
-    for (let release = this.#releases.pop(); release !== undefined; release = this.#releases.pop()) await release();
+    const failures: unknown[] = [];
+    for (let release = this.#releases.pop(); release !== undefined; release = this.#releases.pop()) {
+      try {
+        await release();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
   }
 }

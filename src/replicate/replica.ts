@@ -168,6 +168,8 @@ export class Replica {
   #fullRuns = 0;
   #isStopped = false;
   #isDraining = false;
+  /** After lost events the parts of the whole tree are among the changes: few go in one run, so that it blocks little. */
+  #isRepairing = false;
   #onDrained: (() => void) | undefined;
   #isPumpQueued = false;
   #cancelTimer: (() => void) | undefined;
@@ -189,7 +191,7 @@ export class Replica {
   }
 
   /**
-   * A full resync of the remote; resolves when all of it has been looked at once. Never two at once: a second one waits
+   * A full resync of the remote; resolves when all of it has been looked at once, or when the remote is stopped. Never two at once: a second one waits
    * for the first, a third joins the second.
    */
   resync(reason: string, crontab: boolean): Promise<void> {
@@ -257,6 +259,7 @@ export class Replica {
     this.cancelRuns();
     this.#cancelTimer?.();
     await Promise.all([...this.#batches].flatMap((batch) => batch.settled ?? []));
+    for (const resolve of [...(this.#resync?.whenDone ?? []), ...(this.#nextResync?.whenDone ?? [])]) resolve();
   }
 
   /** Ends the runs in flight now and begins no more; a stop under way waits no longer. */
@@ -331,6 +334,7 @@ export class Replica {
       const whole = takeWhole(dirty, this.#inFlight);
       if (whole.length > 0) return this.#batchOf(kind, whole, now, { isDivision: true });
     }
+    this.#isRepairing &&= this.#changes.count('listing') + this.#changes.count('subtree') > 0;
     const limit = this.#limitOf(kind);
     const askedAt = this.#now();
     const looks = takeBatch(dirty, kind, this.#inFlight, limit);
@@ -390,7 +394,7 @@ export class Replica {
       case 'entries':
         return this.#entriesPerRun;
       case 'trees':
-        return Math.min(treesPerRun, this.#entriesPerRun);
+        return Math.min(this.#isRepairing ? resyncTreesPerRun : treesPerRun, this.#entriesPerRun);
       case 'resync':
         return Math.min(resyncTreesPerRun, this.#entriesPerRun);
       case 'large':
@@ -702,6 +706,7 @@ export class Replica {
       const dirty: DirtyPath = { path, scope, gone, alone: because === 'large', since: sinceOf(path) };
       if (because === 'retyped' || because === 'divided') this.#retries.rescope(path, scope);
       if (because === 'divided' && path === ROOT && scope === 'subtree') this.#isIndivisible = true;
+      if (because === 'divided' && batch.kind === 'trees') this.#isRepairing = true;
       if (because !== 'divided' || batch.kind !== 'resync') this.#changes.mark(dirty);
       else {
         this.#resyncPieces.mark(dirty);

@@ -93,10 +93,11 @@ export class Replicator {
   async stop(graceMs: number): Promise<void> {
     this.#isStopped = true;
     this.#cancelRestart?.();
+    // First of all no more changes come in: under constant writing the remotes would never be done.
+    await this.#watcher?.stop();
     this.#options.queue.flush();
     this.#options.queue.stop();
     await Promise.all(this.replicas.map((replica) => replica.stop(graceMs)));
-    await this.#watcher?.stop();
   }
 
   #restartWatcher(reason: string): void {

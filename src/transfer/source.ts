@@ -1,4 +1,4 @@
-import { lstatSync, opendirSync, readdirSync, type Dirent, type Stats } from 'node:fs';
+import { lstatSync, opendirSync, readdirSync, type Dir, type Dirent, type Stats } from 'node:fs';
 import { fromBytes, join, ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
 import type { Child, Disk, Found } from './survey.js';
 
@@ -57,7 +57,13 @@ export class Source implements Disk {
 
   /** Whether the root holds nothing: it may have been emptied, or it may be the mount point of what is not mounted. */
   isEmpty(): boolean {
-    const directory = opendirSync(systemPath(this.#root));
+    let directory: Dir;
+    try {
+      directory = opendirSync(systemPath(this.#root));
+    } catch {
+      // It has gone since the task began: then it holds nothing.
+      return true;
+    }
     try {
       return directory.readSync() === null;
     } finally {
