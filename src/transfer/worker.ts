@@ -27,7 +27,7 @@ import { divide, ExtraNames, surveyAfter, surveyEntries, surveySent, surveyTrees
 /** All that a thread must know to serve one remote: plain data. */
 export interface WorkerContext {
   readonly rsync: string;
-  /** What starts rsync, so that it ends with the service: a command and its arguments, or nothing. */
+  /** What starts rsync (launcher.ts): a command and its arguments, or nothing. */
   readonly launcher: readonly string[];
   /** The watched root as text, for the working directory, and as bytes. */
   readonly cwd: string;
