@@ -2,7 +2,7 @@
 import { lstatSync, readdirSync, realpathSync, type Dirent } from 'node:fs';
 import type { Config, LocalPathConfig } from './config/config.js';
 import { createFilter } from './core/filter.js';
-import { fromBytes, fromText, join, toBytes, type RelativePath } from './core/relative-path.js';
+import { decode, fromBytes, fromText, join, toBytes, type RelativePath } from './core/relative-path.js';
 import { systemClock, type Clock } from './clock.js';
 import { messageOf, SersyncError, StartError } from './errors.js';
 import { createEvents, type Events } from './events.js';
@@ -17,7 +17,7 @@ import { DeleteMemory } from './transfer/delete-memory.js';
 import { DELETES_BY_RULES } from './transfer/delete-rules.js';
 import { findLauncher } from './transfer/launcher.js';
 import { TransferPool } from './transfer/pool.js';
-import { readParams, remoteName, type RemoteTarget } from './transfer/rsync-args.js';
+import { LIST_ON_STDIN, readParams, remoteName, type RemoteTarget } from './transfer/rsync-args.js';
 import { checkRsync } from './transfer/rsync-version.js';
 import { identify } from './transfer/source.js';
 import { selectWatcher } from './watch/select-watcher.js';
@@ -246,13 +246,13 @@ function keepFailLog(replicators: readonly Replicator[], { config, events, clock
   const failLog = new FailLog(config.failLog.path, { clock, logger });
   const write = (): void => {
     failLog.write(
-      replicators.flatMap(({ replicas }) =>
+      replicators.flatMap(({ root, replicas }) =>
         replicas.flatMap((replica) =>
           [...replica.failed()].map(({ path, failure }) => ({
             remote: replica.name,
             path,
             errno: failure.exitCode,
-            command: failure.command,
+            command: commandFor(root, path, failure.command),
             reason: failure.reason,
           })),
         ),
@@ -273,6 +273,14 @@ function keepFailLog(replicators: readonly Replicator[], { config, events, clock
     if (cancelWrite !== undefined) write();
     failLog.flush();
   };
+}
+
+/** The command that brings one name over by hand, from any directory. */
+function commandFor(root: string, path: RelativePath, command: readonly string[]): string[] {
+  const list = command.indexOf(LIST_ON_STDIN[0] ?? '');
+  if (list < 0) return [...command];
+  const source = `${root === '/' ? '' : root}/./${decode(path)}`;
+  return [...command.slice(0, list), source, ...command.slice(list + LIST_ON_STDIN.length)];
 }
 
 /** What was opened, to be closed in reverse order. */

@@ -109,6 +109,8 @@ export interface RunArgs {
   /** `--filter`-like rules for what rsync finds by itself. */
   readonly rules: readonly string[];
   readonly outFormat: string;
+  /** The names as arguments (source-args.ts); without them they come as a list on standard input. */
+  readonly names?: readonly string[];
 }
 
 /** Names given on standard input, each for itself; what is missing here is deleted there. */
@@ -182,6 +184,9 @@ function depth(recursive: boolean): string[] {
   return recursive ? ['-r'] : ['--no-r', '-d'];
 }
 
+/** What stands where the names would stand as arguments. */
+export const LIST_ON_STDIN = ['--files-from=-', '--from0', './'];
+
 function rsyncArgs(target: RemoteTarget, run: RunArgs, options: readonly string[]): string[] {
   return [
     ...target.params,
@@ -189,9 +194,7 @@ function rsyncArgs(target: RemoteTarget, run: RunArgs, options: readonly string[
     // The user's -r must not recurse into listed names, and names are relative to the root: both come after the params.
     ...options,
     '-R',
-    '--files-from=-',
-    '--from0',
-    './',
+    ...(run.names ?? LIST_ON_STDIN),
     destinationOf(target),
   ];
 }

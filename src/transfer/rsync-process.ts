@@ -1,7 +1,8 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { messageOf } from '../errors.js';
 
 export interface RsyncProcessOptions {
   /** The program and its arguments. */
@@ -36,13 +37,20 @@ const SILENCE_CHECK_MS = 10_000;
 export function runRsync(options: RsyncProcessOptions): RsyncProcess {
   const { command, cwd, input, onLine, onErrorLine, silenceMs } = options;
   const [program, ...args] = command;
-  const child = spawn(program, args, {
-    cwd,
-    // System messages are parsed: they must come in English.
-    env: { ...process.env, LC_ALL: 'C' },
-    stdio: ['pipe', 'pipe', 'pipe'],
-    detached: true,
-  });
+  let child: ChildProcessWithoutNullStreams;
+  try {
+    child = spawn(program, args, {
+      cwd,
+      // System messages are parsed: they must come in English.
+      env: { ...process.env, LC_ALL: 'C' },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true,
+    });
+  } catch (error) {
+    // Most failures to start come as an event; E2BIG, for one, is thrown (Node 20).
+    const spawnError = messageOf(error);
+    return { done: Promise.resolve({ exitCode: null, signal: null, spawnError }), cancel: () => undefined };
+  }
   let killTimer: NodeJS.Timeout | undefined;
 
   const exited = new Promise<RsyncExit>((resolve) => {

@@ -17,6 +17,7 @@ import {
   type RunArgs,
   newerArgs,
 } from './rsync-args.js';
+import { namesAsArguments } from './source-args.js';
 import { runRsync } from './rsync-process.js';
 import { withRulesFile } from './rules-file.js';
 import { ComplaintReader, OUT_FORMAT, parseItemized } from './rsync-output.js';
@@ -100,8 +101,15 @@ async function sendEntries(
   const report = await sendNames(context, {
     names,
     runArgs: { deletes, isExact: true, isWatched, rules: [], outFormat: OUT_FORMAT },
-    run: (args, list) =>
-      runTask(context, port, { args, input: [list], isWatched, isOurs, onSent: (path) => sent.add(path) }),
+    run: ({ args, list, shownArgs = args }) =>
+      runTask(context, port, {
+        args,
+        shownArgs,
+        input: list === undefined ? [] : [list],
+        isWatched,
+        isOurs,
+        onSent: (path) => sent.add(path),
+      }),
   });
   return {
     ...report,
@@ -114,17 +122,34 @@ async function sendEntries(
 interface NamesToSend {
   readonly names: ReadonlyMap<RelativePath, 'there' | 'missing'>;
   readonly runArgs: RunArgs;
-  /** One rsync with the list on its standard input. */
-  readonly run: (args: readonly string[], list: Buffer) => Promise<RunReport>;
+  readonly run: (names: NamesRun) => Promise<RunReport>;
+}
+
+/** One rsync for names: they are among its arguments, or in a list on its standard input. */
+interface NamesRun {
+  readonly args: readonly string[];
+  readonly list?: Buffer;
+  readonly shownArgs?: readonly string[];
 }
 
 /** All in one run; where the remote refuses names that are missing, at once again in several that it understands. */
 async function sendNames({ target, deletesBy }: WorkerContext, given: NamesToSend): Promise<RunReport> {
-  const { names, runArgs, run } = given;
+  const { runArgs } = given;
   const canUseRules = runArgs.deletes && canDeleteByRules(target.params);
   if (deletesBy === 'rules' && canUseRules) return sendByRules(target, given);
-  const report = await run(entriesArgs(target, runArgs), nameList(names.keys()));
+  const report = await sendAll(target, given);
   return canUseRules && !report.cancelled && refusesMissingNames(report) ? sendByRules(target, given) : report;
+}
+
+async function sendAll(target: RemoteTarget, { names, runArgs, run }: NamesToSend): Promise<RunReport> {
+  const asList = entriesArgs(target, runArgs);
+  const asArguments = namesAsArguments(names.keys());
+  if (asArguments !== undefined) {
+    const args = entriesArgs(target, { ...runArgs, names: asArguments });
+    const report = await run({ args, shownArgs: asList });
+    if (report.spawnError?.includes('E2BIG') !== true) return report;
+  }
+  return run({ args: asList, list: nameList(names.keys()) });
 }
 
 /** First the names that are there, then the deletions, which never name what is missing. */
@@ -139,10 +164,11 @@ async function sendByRules(target: RemoteTarget, { names, runArgs, run }: NamesT
     text: 'its name is too long for the rules by which this remote is told what to delete: update rsync there',
   }));
   let report: RunReport = { ...NO_RUN, complaints, deletesBy: 'rules' };
-  if (there.length > 0) report = mergeReports(report, await run(presentArgs(target, runArgs), nameList(there)));
+  if (there.length > 0)
+    report = mergeReports(report, await run({ args: presentArgs(target, runArgs), list: nameList(there) }));
   for (const { list, rules } of runs) {
     if (!wentThrough(report)) break;
-    const deletion = await withRulesFile(rules, (file) => run(deletionArgs(target, runArgs, file), list));
+    const deletion = await withRulesFile(rules, (file) => run({ args: deletionArgs(target, runArgs, file), list }));
     report = mergeReports(report, deletion);
   }
   return report;
@@ -267,6 +293,8 @@ function* nameLists(chunks: Iterable<RelativePath[]>): Generator<Buffer> {
 
 interface RsyncTask {
   readonly args: readonly string[];
+  /** What the log shows instead: thousands of names tell nobody anything. */
+  readonly shownArgs?: readonly string[];
   readonly input: Iterable<Buffer>;
   /** Whether a path that rsync names can be one that it was given. */
   readonly isOurs: (path: RelativePath) => boolean;
@@ -280,11 +308,10 @@ interface RsyncTask {
 async function runTask(
   { rsync, launcher, cwd, root, target }: WorkerContext,
   port: MessagePort,
-  { args, input, isOurs, isWatched = false, onSent, onCreated, onExtra }: RsyncTask,
+  { args, shownArgs = args, input, isOurs, isWatched = false, onSent, onCreated, onExtra }: RsyncTask,
 ): Promise<RunReport> {
   const startedAt = performance.now();
-  const command = [rsync, ...args];
-  const [program = rsync, ...programArgs] = [...launcher, ...command];
+  const [program = rsync, ...programArgs] = [...launcher, rsync, ...args];
   const source = new Source(root);
   let filesSent = 0;
   let bytesSent = 0;
@@ -340,6 +367,6 @@ async function runTask(
     filesSent,
     bytesSent,
     durationMs: performance.now() - startedAt,
-    command,
+    command: [rsync, ...shownArgs],
   };
 }
