@@ -299,12 +299,23 @@ function compareTrees(here, there) {
   const found = [];
   for (const [name, stats] of here) {
     const other = there.get(name);
-    if (other === undefined || !isSameEntry(stats, other)) found.push({ name, sinceMs: Number(stats.ctimeMs) });
+    if (other !== undefined && isSameEntry(stats, other)) continue;
+    // What was moved with its directory is older than the move: that changed the directory which is missing there.
+    const moved = other === undefined ? topmostMissing(here, there, name) : stats;
+    found.push({ name, sinceMs: Math.max(Number(stats.ctimeMs), Number(moved.ctimeMs)) });
   }
   for (const name of there.keys()) {
     if (!here.has(name)) found.push({ name, sinceMs: Number(nearestDirectory(here, name).mtimeMs) });
   }
   return found;
+}
+
+function topmostMissing(here, there, name) {
+  for (let slash = name.indexOf('/'); slash >= 0; slash = name.indexOf('/', slash + 1)) {
+    const directory = name.slice(0, slash);
+    if (!there.has(directory)) return here.get(directory) ?? here.get(name);
+  }
+  return here.get(name);
 }
 
 function isSameEntry(one, other) {
