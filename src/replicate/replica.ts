@@ -9,7 +9,7 @@
  * `resync` (the directories of a full resync, which go when a lane is free). Nothing leaves the sets but into a run, and
  * what a run did not settle is marked again.
  */
-import { backoffMs, type Backoff } from '../core/backoff.js';
+import type { Backoff } from '../core/backoff.js';
 import { DirtySet, type DirtyPath } from '../core/dirty-set.js';
 import { ancestorsOf, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Clock } from '../clock.js';
@@ -18,6 +18,7 @@ import type { Events } from '../events.js';
 import { RetryQueue, type FailedPath, type Failure } from '../queue/retry-queue.js';
 import { BATCH_KINDS, InFlight, takeBatch, takeWhole, type BatchKind } from './planner.js';
 import { NO_RUN, type Again, type Run, type RunReport, type TransferTask, type Transport } from './ports.js';
+import { Standing } from './standing.js';
 import { judge, type Verdict } from './verdict.js';
 
 export interface ReplicaLimits {
@@ -106,17 +107,6 @@ interface Resync {
   readonly whenDone: (() => void)[];
 }
 
-type Standing =
-  | { readonly kind: 'well' }
-  | {
-      readonly kind: 'unreachable' | 'halted' | 'refused';
-      readonly since: number;
-      readonly failures: number;
-      readonly reason: string;
-      readonly retryAt: number;
-      readonly remindAt: number;
-    };
-
 /** A remote at a glance: plain data. */
 export interface ReplicaStatus {
   readonly remote: string;
@@ -147,12 +137,9 @@ export class Replica {
   readonly #held: DirtyPath[] = [];
   #resync: Resync | undefined;
   #nextResync: { reason: string; crontab: boolean; whenDone: (() => void)[] } | undefined;
-  #standing: Standing = { kind: 'well' };
+  readonly #standing: Standing;
   /** Halved when a run fails and nothing can be named, so that one bad name cannot hold up the others. */
   #entriesPerRun: number;
-  /** Fewer than `limits.lanes` while the remote takes no more connections. */
-  #lanes: number;
-  #widenAt = 0;
   #lastSyncedAt: number | undefined;
   #newerOnRemote = 0;
   /** When a batch of each kind was last begun, as a count of batches. */
@@ -178,7 +165,7 @@ export class Replica {
     this.name = options.name;
     this.#options = options;
     this.#entriesPerRun = options.limits.entriesPerRun;
-    this.#lanes = options.limits.lanes;
+    this.#standing = new Standing(options);
     this.#retries = new RetryQueue(options.limits.failedPath, options.random);
   }
 
@@ -211,7 +198,7 @@ export class Replica {
   /** Tries whatever failed or backs off now. */
   retryNow(): void {
     for (const due of this.#retries.takeDue(Infinity)) this.#changes.mark(due);
-    if (this.#standing.kind !== 'well') this.#standing = { ...this.#standing, retryAt: 0 };
+    this.#standing.retryNow();
     this.#queuePump();
   }
 
@@ -228,7 +215,7 @@ export class Replica {
     return {
       remote: this.name,
       state: this.#isStopped ? 'stopped' : this.#state(),
-      reason: this.#standing.kind === 'well' ? undefined : this.#standing.reason,
+      reason: this.#standing.reason,
       lagMs: since === Infinity ? 0 : Math.max(0, now - since),
       pending: this.#changes.size + this.#resyncPieces.size,
       inFlight: this.#inFlight.size,
@@ -286,9 +273,10 @@ export class Replica {
     const now = this.#now();
     for (const due of this.#retries.takeDue(now)) this.#changes.mark(due);
 
-    if (this.#standing.kind !== 'well' && now < this.#standing.retryAt) {
+    const waitsUntil = this.#standing.waitsUntil(now);
+    if (waitsUntil !== undefined) {
       if (this.#isDraining && this.#isDrained()) this.#onDrained?.();
-      this.#wakeAt(this.#standing.retryAt);
+      this.#wakeAt(waitsUntil);
       return;
     }
     for (let batch = this.#nextBatch(now); batch !== undefined; batch = this.#nextBatch(now)) this.#begin(batch);
@@ -299,7 +287,7 @@ export class Replica {
   }
 
   #nextBatch(now: number): Batch | undefined {
-    const lanes = this.#lanesNow(now);
+    const lanes = this.#standing.lanes(now);
     if (this.#batches.size >= lanes) return undefined;
     for (const kind of this.#kindsInTurn(lanes)) {
       const batch = this.#take(kind, now);
@@ -747,30 +735,29 @@ export class Replica {
   // ---- how the remote stands
 
   #standAfter(verdict: Verdict, report: RunReport, batch: Batch): void {
-    const { limits } = this.#options;
     switch (verdict.kind) {
       case 'cancelled':
         return;
       case 'unreachable':
         // The other lanes are on their way there: this one was one too many.
-        if (verdict.isCrowded === true && this.#batches.size > 1) this.#narrow(verdict);
-        else this.#stand('unreachable', limits.unreachable, verdict);
+        if (verdict.isCrowded === true && this.#batches.size > 1) this.#standing.narrow(this.#batches.size, verdict);
+        else this.#standing.fail('unreachable', verdict);
         return;
       case 'rejected':
-        this.#stand('halted', limits.halted, verdict);
+        this.#standing.fail('halted', verdict);
         return;
       case 'refused':
-        this.#stand('refused', limits.refused, verdict);
+        this.#standing.fail('refused', verdict);
         return;
       default:
         if (brokeOff(verdict) && (verdict.unnamed || this.#isFull(verdict, batch))) {
           // The fault of one name or of the way: half the batch, and no hurry.
-          this.#stand('unreachable', limits.unreachable, verdict);
+          this.#standing.fail('unreachable', verdict);
           return;
         }
         if (!brokeOff(verdict)) this.#fullRuns = 0;
         // A task that ran no rsync has seen the source, and nothing of the remote.
-        if (report.command.length > 0 || this.#standing.kind === 'refused') this.#recover();
+        if (report.command.length > 0 || this.#standing.kind === 'refused') this.#standing.recover();
     }
   }
 
@@ -782,68 +769,6 @@ export class Replica {
     const hasOthers = looks.length > 1 || looks[0]?.scope !== 'entry';
     if (!verdict.outOfSpace || !hasOthers) return false;
     return ++this.#fullRuns > FULL_AFTER_RUNS;
-  }
-
-  /** The remote takes fewer connections than there are lanes: does with fewer, and tries one more after a while. */
-  #narrow({ reason, hint }: { reason: string; hint?: string }): void {
-    const { limits, events } = this.#options;
-    const isNews = this.#lanes === limits.lanes;
-    this.#lanes = Math.max(1, Math.min(this.#lanes, this.#batches.size) - 1);
-    this.#widenAt = this.#now() + limits.widenEveryMs;
-    if (!isNews) return;
-    events.emit('remote:crowded', {
-      remote: this.name,
-      reason,
-      ...(hint === undefined ? {} : { hint }),
-      lanes: this.#lanes,
-    });
-  }
-
-  /** How many runs may be in flight now. */
-  #lanesNow(now: number): number {
-    const { limits } = this.#options;
-    if (this.#lanes < limits.lanes && now >= this.#widenAt) {
-      this.#lanes++;
-      this.#widenAt = now + limits.widenEveryMs;
-    }
-    // A remote that has just failed is asked with one run before it gets more.
-    return this.#standing.kind === 'well' ? this.#lanes : 1;
-  }
-
-  #stand(
-    kind: 'unreachable' | 'halted' | 'refused',
-    backoff: Backoff,
-    { reason, hint }: { reason: string; hint?: string | undefined },
-  ): void {
-    const now = this.#now();
-    const before = this.#standing.kind === 'well' ? undefined : this.#standing;
-    // Runs that were in flight together fail together: that counts once.
-    if (before !== undefined && now < before.retryAt) return;
-    const failures = (before?.failures ?? 0) + 1;
-    const retryInMs = backoffMs(backoff, failures, this.#options.random());
-    const isNews = before?.kind !== kind || now >= before.remindAt;
-    this.#standing = {
-      kind,
-      since: before?.since ?? now,
-      failures,
-      reason,
-      retryAt: now + retryInMs,
-      remindAt: isNews ? now + this.#options.limits.remindEveryMs : before.remindAt,
-    };
-    if (!isNews) return;
-    const { events } = this.#options;
-    const report = { remote: this.name, reason, retryInMs };
-    if (kind === 'refused') events.emit('source:refused', report);
-    else events.emit(`remote:${kind}`, { ...report, ...(hint === undefined ? {} : { hint }), failures });
-  }
-
-  #recover(): void {
-    if (this.#standing.kind === 'well') return;
-    const { kind, failures, since } = this.#standing;
-    this.#standing = { kind: 'well' };
-    const durationMs = this.#now() - since;
-    if (kind === 'refused') this.#options.events.emit('source:back', { remote: this.name, durationMs });
-    else this.#options.events.emit('remote:recovered', { remote: this.name, failures, durationMs });
   }
 
   #state(): 'idle' | 'transferring' | 'backing off' | 'halted' {
