@@ -50,7 +50,8 @@ async function runService(options: Options, argv: readonly string[]): Promise<nu
   const { config, warnings } = loadConfig(options.configFile, process.env);
   const statePath = openStateDirectory(options.configFile, process.env, process.getuid?.() ?? 0);
   const logPath = join(statePath, LOG_FILE.name);
-  const logger = createLogger({ level: config.debug ? 'debug' : 'info', target: logTarget(isChild, logPath) });
+  const bars = options.resync && !isChild && process.stdout.isTTY ? new ProgressBars() : undefined;
+  const logger = createLogger({ level: config.debug ? 'debug' : 'info', target: logTarget(isChild, logPath, bars) });
   try {
     for (const { line, message, hint } of warnings) logger.warn('config:warning', { line, message, hint });
     if (options.background && staysInForeground) {
@@ -64,19 +65,21 @@ async function runService(options: Options, argv: readonly string[]): Promise<nu
       threads: options.threads,
       logger,
       onEvents: (events) => {
-        if (options.resync && !isChild && process.stdout.isTTY) showProgress(events);
+        if (bars !== undefined) showProgress(events, bars);
       },
     });
     if (isChild) await reportReady({ pid: process.pid, logPath, statePath }, process);
     await serve(service, signals, logger);
     return 0;
   } finally {
+    bars?.stop();
     await logger.close();
   }
 }
 
-function logTarget(isChild: boolean, path: string): LogTarget {
+function logTarget(isChild: boolean, path: string, bars: ProgressBars | undefined): LogTarget {
   if (isChild) return { kind: 'file', path, maxBytes: LOG_FILE.maxBytes, maxFiles: LOG_FILE.maxFiles };
+  if (bars !== undefined) return { kind: 'terminal', stream: bars.logStream(process.stdout) };
   return { kind: process.stdout.isTTY ? 'terminal' : 'json' };
 }
 
@@ -134,8 +137,7 @@ function ignoreHangUp(isService: boolean, logger: ClosableLogger): void {
 }
 
 /** Bars for the full resync of `-r`. */
-function showProgress(events: Events): void {
-  const bars = new ProgressBars();
+function showProgress(events: Events, bars: ProgressBars): void {
   const open = new Set<string>();
   events.on('resync:started', ({ remote }) => {
     open.add(remote);

@@ -63,21 +63,22 @@ export function logEvents(events: Events, logger: Logger, { debug, remindEveryMs
 
 function dueTest(event: keyof EventMap, remindEveryMs: number, clock: Clock): (fields: object) => boolean {
   // The others are told when something changed, by whoever tells them.
-  if (event === 'resync:progress') return everySoOften(PROGRESS_EVERY_MS, clock, () => true);
+  if (event === 'resync:progress') return everySoOften(PROGRESS_EVERY_MS, clock, () => false);
   if (event === 'path:failed') {
     return everySoOften(remindEveryMs, clock, (fields) => 'attempts' in fields && fields.attempts === 1);
   }
   return () => true;
 }
 
-/** True at the first time that `isNews`, or when the same remote was not told of for `everyMs`. */
+/** True for a path when it `isNews`; otherwise when the same remote was not told of for `everyMs`, the first time included. */
 function everySoOften(everyMs: number, clock: Clock, isNews: (fields: object) => boolean): (fields: object) => boolean {
   const toldAt = new Map<string, number>();
   return (fields) => {
     const { remote, path } = fields as { remote: string; path?: string };
     const isRepeated = !isNews(fields) || path === undefined;
-    const last = toldAt.get(remote) ?? -Infinity;
-    if (isRepeated && clock.now() - last < everyMs) return false;
+    const last = toldAt.get(remote);
+    if (last === undefined) toldAt.set(remote, clock.now());
+    if (isRepeated && (last === undefined || clock.now() - last < everyMs)) return false;
     toldAt.set(remote, clock.now());
     return true;
   };

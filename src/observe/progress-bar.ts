@@ -1,3 +1,4 @@
+import { Writable } from 'node:stream';
 import { MultiBar, type SingleBar } from 'cli-progress';
 
 export interface Progress {
@@ -60,10 +61,29 @@ export class ProgressBars {
     this.multi.log(`${line}\n`);
   }
 
+  /**
+   * A stream for the log on the same terminal: its lines go above the bars while there are any, and to `terminal` when
+   * they have stopped.
+   */
+  logStream(terminal: ProgressStream): ProgressStream {
+    const stream: Writable & { isTTY?: boolean } = new Writable({
+      decodeStrings: false,
+      write: (lines: string | Buffer, _encoding, done) => {
+        if (this.bars.size === 0 || this.stopped) terminal.write(lines);
+        else this.print(String(lines).replace(/\n$/, ''));
+        done();
+      },
+    });
+    stream.isTTY = terminal.isTTY === true;
+    return stream;
+  }
+
   /** Leaves the bars as they are and gives the cursor back. Idempotent. */
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
+    // Lines that wait for the next drawing would be lost.
+    this.multi.update();
     this.multi.stop();
   }
 
