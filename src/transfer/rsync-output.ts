@@ -172,6 +172,7 @@ const NOT_OF_A_NAME =
 const ENOENT = 2;
 const EPERM = 1;
 const ENOTDIR = 20;
+const EISDIR = 21;
 const EINVAL = 22;
 const ELOOP = 40;
 const ENODATA = 61;
@@ -205,8 +206,8 @@ function kindOf(failure: Failure, context: ComplaintContext): ComplaintKind {
   if (isAttribute.test(what)) {
     return [EPERM, EINVAL, EOPNOTSUPP].includes(errno) || what.startsWith('do_fallocate') ? 'cosmetic' : 'lost';
   }
-  // ELOOP: rsync follows no link, and one stands now where the file stood that it had listed.
-  const isGone = errno === ENOENT || errno === ENOTDIR || errno === ELOOP;
+  // Where the file stood that rsync had listed, a link (which it does not follow) or a directory stands now.
+  const isGone = [ENOENT, ENOTDIR, EISDIR, ELOOP].includes(errno);
   // The file became shorter while it was read.
   const isShortened = errno === ENODATA && what.startsWith('read errors mapping');
   return isShortened || (isGone && isOfSource(failure, context)) ? 'vanished' : 'lost';

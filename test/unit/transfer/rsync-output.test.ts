@@ -62,6 +62,11 @@ describe('what the sender complains of', () => {
       path: 'l',
       kind: 'vanished',
     },
+    {
+      line: 'rsync: [sender] send_files failed to open "/src/d": Is a directory (21)',
+      path: 'd',
+      kind: 'vanished',
+    },
     { line: 'rsync: [sender] read errors mapping "/src/a": No data available (61)', path: 'a', kind: 'vanished' },
     { line: 'rsync: [sender] read errors mapping "/src/a": Input/output error (5)', path: 'a', kind: 'lost' },
     { line: 'file has vanished: "/src/c/f"', path: 'c/f', kind: 'vanished' },
