@@ -1,8 +1,8 @@
 /** The composition root: makes the parts from a configuration, starts them in order and stops them in reverse. */
-import { lstatSync, readdirSync, realpathSync, type Dirent } from 'node:fs';
+import { lstatSync, realpathSync } from 'node:fs';
 import type { Config, LocalPathConfig } from './config/config.js';
 import { createFilter } from './core/filter.js';
-import { decode, fromBytes, fromText, join, toBytes, type RelativePath } from './core/relative-path.js';
+import { decode, fromText, join, toBytes, type RelativePath } from './core/relative-path.js';
 import { systemClock, type Clock } from './clock.js';
 import { messageOf, SersyncError, StartError } from './errors.js';
 import { createEvents, type Events } from './events.js';
@@ -19,7 +19,7 @@ import { findLauncher } from './transfer/launcher.js';
 import { TransferPool } from './transfer/pool.js';
 import { LIST_ON_STDIN, readParams, remoteName, type RemoteTarget } from './transfer/rsync-args.js';
 import { checkRsync } from './transfer/rsync-version.js';
-import { identify } from './transfer/source.js';
+import { identify, Source } from './transfer/source.js';
 import { selectWatcher } from './watch/select-watcher.js';
 
 export interface ServiceOptions {
@@ -185,13 +185,14 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
       deletes,
     });
   });
+  const source = new Source(root);
   const queue = new FilterQueue({
     filter: createFilter({ excludes: config.excludes, patterns: [] }),
     switches: { ...config.events, delete: deletes },
     clock,
     times: FILTER_QUEUE_TIMES,
     inspect: (path) => inspect(join(root, path)),
-    filesBelow: (path) => filesBelow(root, path),
+    filesBelow: (path) => filesBelow(source, path),
     release: (dirty) => {
       events.emit('path:touched', { root: watch, path: dirty.path, scope: dirty.scope, gone: dirty.gone });
       for (const replica of replicas) replica.mark(dirty);
@@ -226,17 +227,9 @@ function inspect(path: RelativePath): 'missing' | 'file' | 'other' {
   }
 }
 
-function* filesBelow(root: RelativePath, directory: RelativePath): Generator<RelativePath> {
-  let entries: Dirent<Buffer>[];
-  try {
-    entries = readdirSync(toBytes(join(root, directory)), { withFileTypes: true, encoding: 'buffer' });
-  } catch {
-    // It is gone again: then its removal is on its way.
-    return;
-  }
-  for (const entry of entries) {
-    const path = join(directory, fromBytes(entry.name));
-    if (entry.isDirectory()) yield* filesBelow(root, path);
+function* filesBelow(source: Source, directory: RelativePath): Generator<RelativePath> {
+  for (const { path, isDirectory } of source.children(directory)) {
+    if (isDirectory) yield* filesBelow(source, path);
     else yield path;
   }
 }

@@ -108,6 +108,10 @@ export class FilterQueue {
     } else {
       this.#waiting.set(path, { since: now, touchedAt: now, isQuietEnough });
     }
+    this.#lookLater();
+  }
+
+  #lookLater(): void {
     this.#cancelTimer ??= this.#options.clock.after(this.#options.times.quietMs, () => {
       this.#cancelTimer = undefined;
       this.#releaseRipe();
@@ -129,11 +133,7 @@ export class FilterQueue {
       this.#toldOpen.add(path);
       onOpenFile(path);
     }
-    if (this.#waiting.size === 0) return;
-    this.#cancelTimer ??= clock.after(times.quietMs, () => {
-      this.#cancelTimer = undefined;
-      this.#releaseRipe();
-    });
+    if (this.#waiting.size > 0) this.#lookLater();
   }
 
   #releaseNow(path: RelativePath, isDirectory: boolean, isComplete: boolean, now: number): void {

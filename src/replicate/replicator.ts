@@ -95,7 +95,6 @@ export class Replicator {
     this.#cancelRestart?.();
     // First of all no more changes come in: under constant writing the remotes would never be done.
     await this.#watcher?.stop();
-    this.#options.queue.flush();
     this.#options.queue.stop();
     await Promise.all(this.replicas.map((replica) => replica.stop(graceMs)));
   }

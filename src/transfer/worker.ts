@@ -3,7 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { createFilter, type Filter, type FilterSpec } from '../core/filter.js';
 import { ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
 import { temporaryRules } from '../core/temporaries.js';
-import { NO_RUN, type RunProgress, type RunReport, type TransferTask } from '../replicate/ports.js';
+import { NO_RUN, type Look, type RunProgress, type RunReport, type TransferTask } from '../replicate/ports.js';
 import { canDeleteByRules, planDeletions, refusesMissingNames, type DeletesBy } from './delete-rules.js';
 import { mergeReports, wentThrough } from './merge-reports.js';
 import {
@@ -211,8 +211,6 @@ async function sendTrees(
   const filter = filterFor(context, task.crontab);
   const recursive = directories[0]?.scope === 'subtree';
   const created: RelativePath[] = [];
-  const isOurs = within(directories.map(({ path }) => path));
-  const onCreated = (path: RelativePath): void => void created.push(path);
   const runArgs = {
     deletes: context.deletes,
     isExact: !task.resync,
@@ -230,10 +228,10 @@ async function sendTrees(
         }
       : {
           args: treesArgs(context.target, recursive, runArgs),
-          input: [nameList(directories.map(({ path }) => (path === ROOT ? ROOT : `${path}/`)))],
+          input: [directoryList(directories)],
         }),
-    isOurs,
-    onCreated,
+    isOurs: within(directories.map(({ path }) => path)),
+    onCreated: (path) => created.push(path),
   });
   return {
     ...report,
@@ -262,7 +260,7 @@ async function listExtras(
       rules: rulesFor(context, task.crontab),
       outFormat: OUT_FORMAT,
     }),
-    input: [nameList(directories.map(({ path }) => (path === ROOT ? ROOT : `${path}/`)))],
+    input: [directoryList(directories)],
     isOurs: within(directories.map(({ path }) => path)),
     onExtra: (path, isDirectory) => {
       found.add(path, isDirectory);
@@ -287,6 +285,11 @@ function nameList(paths: Iterable<RelativePath>): Buffer {
   return toBytes(list);
 }
 
+/** Directories by their content: a slash at the end. */
+function directoryList(directories: readonly Look[]): Buffer {
+  return nameList(directories.map(({ path }) => (path === ROOT ? ROOT : `${path}/`)));
+}
+
 function* nameLists(chunks: Iterable<RelativePath[]>): Generator<Buffer> {
   for (const paths of chunks) yield nameList(paths);
 }
@@ -300,8 +303,8 @@ interface RsyncTask {
   readonly isOurs: (path: RelativePath) => boolean;
   /** rsync is given no timeout: whether it moves is watched from here. */
   readonly isWatched?: boolean;
-  readonly onSent?: (path: RelativePath) => void;
-  readonly onCreated?: (path: RelativePath) => void;
+  readonly onSent?: (path: RelativePath) => unknown;
+  readonly onCreated?: (path: RelativePath) => unknown;
   readonly onExtra?: (path: RelativePath, isDirectory: boolean) => void;
 }
 

@@ -3,6 +3,7 @@
  * the end, with all faults healed, the remote equals the disk. Every seed is a different history, and the same each time.
  */
 import { describe, expect, it, vi } from 'vitest';
+import { DEFAULTS } from '../../src/config/config.js';
 import { createFilter } from '../../src/core/filter.js';
 import { Hint } from '../../src/core/hint.js';
 import { isBelow, join, nameOf, parentOf, ROOT, type RelativePath } from '../../src/core/relative-path.js';
@@ -56,16 +57,7 @@ async function live(seed: number): Promise<Outcome> {
   });
   const queue = new FilterQueue({
     filter: createFilter({ excludes: [], patterns: [] }),
-    switches: {
-      delete: true,
-      createFolder: true,
-      createFile: false,
-      closeWrite: true,
-      moveFrom: true,
-      moveTo: true,
-      attrib: false,
-      modify: false,
-    },
+    switches: DEFAULTS.events,
     clock,
     times: FILTER_QUEUE_TIMES,
     inspect: (path) => (disk.get(path) === undefined ? 'missing' : 'file'),

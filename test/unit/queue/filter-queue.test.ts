@@ -1,22 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import type { DirtyPath } from '../../../src/core/dirty-set.js';
 import type { EventSwitches } from '../../../src/core/event-switches.js';
+import { DEFAULTS } from '../../../src/config/config.js';
 import { createFilter } from '../../../src/core/filter.js';
 import { Hint } from '../../../src/core/hint.js';
 import { ROOT, type RelativePath } from '../../../src/core/relative-path.js';
 import { FilterQueue } from '../../../src/queue/filter-queue.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
-const SHIPPED: EventSwitches = {
-  delete: true,
-  createFolder: true,
-  createFile: false,
-  closeWrite: true,
-  moveFrom: true,
-  moveTo: true,
-  attrib: false,
-  modify: false,
-};
+const SHIPPED: EventSwitches = DEFAULTS.events;
 const TIMES = { quietMs: 100, maxQuietMs: 1_000, openIntervalMs: 10_000 };
 const DIRECTORY = Hint.directory;
 

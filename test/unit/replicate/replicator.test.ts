@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { DEFAULTS } from '../../../src/config/config.js';
 import { createFilter } from '../../../src/core/filter.js';
 import { createEvents } from '../../../src/events.js';
 import { FILTER_QUEUE_TIMES, FilterQueue } from '../../../src/queue/filter-queue.js';
@@ -35,16 +36,7 @@ function benchOf(start: (listener: WatcherListener, count: number) => Promise<vo
     },
     queue: new FilterQueue({
       filter: createFilter({ excludes: [], patterns: [] }),
-      switches: {
-        delete: true,
-        createFolder: true,
-        createFile: false,
-        closeWrite: true,
-        moveFrom: true,
-        moveTo: true,
-        attrib: false,
-        modify: false,
-      },
+      switches: DEFAULTS.events,
       clock,
       times: FILTER_QUEUE_TIMES,
       inspect: () => 'file',
