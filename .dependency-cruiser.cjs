@@ -25,6 +25,7 @@ const LIBRARY_HOMES = {
   piscina: '^src/transfer/pool\\.ts$',
   'node-cron': '^src/schedule/resync-schedule\\.ts$',
   winston: '^src/observe/winston-logger\\.ts$',
+  'classic-level': '^src/journal/level-journal\\.ts$',
   'cli-progress': '^src/observe/progress-bar\\.ts$',
 };
 

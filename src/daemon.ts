@@ -168,7 +168,6 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
       launcher: parts.launcher,
       cwd,
       root,
-      identity,
       target,
       deletes,
       keepsNewer: params.keepsNewer,
@@ -177,7 +176,7 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
     };
     return new Replica({
       name,
-      transport: parts.pool.transport(context, memory),
+      transport: parts.pool.transport(context, memory, () => ({ identity, mounts: [], mayBeEmpty: false })),
       clock,
       random: Math.random,
       events,

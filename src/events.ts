@@ -12,6 +12,26 @@ export interface EventMap {
   'watch:lost': [{ root: string; path: RelativePath; reason: string }];
   /** Nothing is seen any more until `watch:ready`. */
   'watch:blind': [{ root: string; reason: string; retryInMs: number }];
+  /** A part of the tree cannot be watched until `watch:sees`. */
+  'watch:partlyBlind': [{ root: string; path: RelativePath; reason: string }];
+  'watch:sees': [{ root: string; path: RelativePath }];
+  /** A walk has looked for changes that were not told: after a start, after lost events, or as an audit. */
+  'walk:finished': [
+    {
+      root: string;
+      path: RelativePath;
+      reason: string;
+      names: number;
+      found: number;
+      missed: number;
+      durationMs: number;
+    },
+  ];
+  /** The journal cannot be written: the service goes on from memory. */
+  'journal:failed': [{ directory: string; reason: string; hint: string }];
+  'journal:recovered': [{ directory: string; durationMs: number }];
+  /** The journal of an earlier run could not be read and was put aside; everything is looked at again. */
+  'journal:damaged': [{ directory: string; reason: string; setAside: string }];
   /** A file was written and not closed for long: it is sent at an interval. */
   'file:open': [{ root: string; path: RelativePath; intervalMs: number }];
   /** The filter queue released a path (debug). */

@@ -1,3 +1,4 @@
+import type { DirtyPath } from '../core/dirty-set.js';
 import type { RelativePath } from '../core/relative-path.js';
 import type { Scope } from '../core/scope.js';
 
@@ -7,6 +8,18 @@ export interface Look {
   readonly scope: Scope;
   /** The name was seen to be removed or moved away: whatever is missing at or below it is a seen deletion. */
   readonly gone: boolean;
+  /** When the oldest change that is looked for was seen: milliseconds since 1970. */
+  readonly since: number;
+}
+
+/** What the source must be for a name to be deleted on a remote. Checked by each run itself, just before it deletes. */
+export interface DeleteGuard {
+  /** The watched directory (`identify` in transfer/source.ts): another one at the path is not what the remotes hold. */
+  readonly identity: string;
+  /** Where something was mounted below it: what is missing at and below a place where nothing is mounted now is not gone. */
+  readonly mounts: readonly RelativePath[];
+  /** A person has said that the directory is rightly empty. */
+  readonly mayBeEmpty: boolean;
 }
 
 /** One run of rsync to one remote. */
@@ -79,8 +92,12 @@ export interface RunReport {
   readonly spawnError?: string;
   /** Nothing was run, because the source is not what it was (missing, replaced): why. */
   readonly refused?: string;
-  /** What was not deleted, because the source is empty: the names, where they were known. */
+  /** What was not deleted, because the source is not what `DeleteGuard` wants: the names, where they were known. */
   readonly held?: { readonly reason: string; readonly paths: readonly RelativePath[] };
+  /** `trees` and `extras`: something could not be read, so what is extra on the remote is not known. */
+  readonly unreadable: boolean;
+  /** `trees` and `extras`: how many names the source has in the directories that were looked at; 0 when it was not told. */
+  readonly names: number;
   /** `entries`: the remote refused names that are missing, so that they were deleted by filter rules (delete-rules.ts). */
   readonly deletesBy?: 'rules';
   /** The run was cancelled by us. */
@@ -113,6 +130,8 @@ export const NO_RUN: RunReport = {
   complaints: [],
   messages: [],
   again: [],
+  unreadable: false,
+  names: 0,
   extraneous: 0,
   extras: [],
   unsent: [],
@@ -138,4 +157,80 @@ export interface Transport {
 export interface RunProgress {
   readonly filesSent: number;
   readonly bytesSent: number;
+}
+
+/** A mark as the journal keeps it. */
+export interface JournalMark extends DirtyPath {
+  /**
+   * - `change`: dirty, in flight or waiting to be tried again.
+   * - `resync`: a piece of a full resync that is not done.
+   * - `found`: only the remote has it; whether it may be deleted is not decided.
+   * - `held`: only the remote has it, and it stays there (`why`) until a person or the source says otherwise.
+   */
+  readonly kind: 'change' | 'resync' | 'found' | 'held';
+  /** `held`: the reason. */
+  readonly why?: string;
+}
+
+/** What the journal asks its owner for: the state as it is now. */
+export interface JournalSource {
+  /** What is to be kept of a path; undefined: nothing. */
+  imageOf(path: RelativePath): JournalMark | undefined;
+  /** All of it. */
+  image(): Iterable<JournalMark>;
+}
+
+/** The part of the journal that belongs to one remote or one watched root. */
+export interface JournalSection {
+  /** What an earlier run of the service left, in no order. */
+  readonly saved: readonly JournalMark[];
+  /** What `keep` was given last by an earlier run: whatever JSON can hold. Undefined when there was none. */
+  readonly facts: unknown;
+  /** The image of the path may have changed: `imageOf` is asked for it soon, and what it says is on the disk within 100 ms. */
+  changed(path: RelativePath): void;
+  /** Replaces the facts. Never on the disk before what `changed` was told earlier, in any section. */
+  keep(facts: object): void;
+}
+
+/**
+ * The durable image of what is dirty and in flight. It never throws and never rejects: while it cannot be written it says
+ * so, the service goes on from memory, and all of it is written when it can be again.
+ */
+export interface Journal {
+  /** Opens the section of that name; each once. */
+  section(name: string, source: JournalSource): JournalSection;
+  /** Drops the sections of an earlier run that were not opened. */
+  forgetOthers(): void;
+  /** Resolves when all that was told before is on the disk, or cannot be. */
+  flush(): Promise<void>;
+}
+
+/** A name that changed since a point in time, as the disk tells it. */
+export interface ChangedName {
+  readonly path: RelativePath;
+  readonly scope: Scope;
+  /** Milliseconds since 1970. */
+  readonly ctimeMs: number;
+}
+
+export interface WalkSummary {
+  /** Names at and below the place, those that the filter leaves out not among them. */
+  readonly names: number;
+  /** Directories that could not be read. */
+  readonly unreadable: number;
+  readonly durationMs: number;
+}
+
+/**
+ * Finds what changed without knowing what was there before: every change of content, mode, owner, name or link count
+ * moves the inode's ctime, and every creation, deletion or rename that of the directory.
+ */
+export interface TreeWalker {
+  /**
+   * Walks at and below `below` and tells in batches what has a ctime of `sinceMs` or later. Rejects when it was stopped or
+   * the directory is not there.
+   */
+  walk(below: RelativePath, sinceMs: number, onFound: (found: readonly ChangedName[]) => void): Promise<WalkSummary>;
+  /** Ends a walk under way. */
+  stop(): Promise<void>;
 }

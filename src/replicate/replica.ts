@@ -476,7 +476,8 @@ export class Replica {
 
   /** With `-u`, a file that was not sent is the same on the remote, or newer there and stays: that must be said. */
   async #countNewer(batch: Batch, unsent: readonly RelativePath[]): Promise<void> {
-    const looks = unsent.map((path) => ({ path, scope: 'entry', gone: false }) as const);
+    const sinceOf = timesOf(batch, this.#now());
+    const looks = unsent.map((path) => ({ path, scope: 'entry', gone: false, since: sinceOf(path) }) as const);
     try {
       const { newer } = await this.#run(batch, { kind: 'newer', looks });
       const [path] = newer;

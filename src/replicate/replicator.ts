@@ -11,12 +11,15 @@ import type { Replica } from './replica.js';
 export interface Watcher {
   readonly kind: string;
   start(): Promise<{ readonly directories: number }>;
+  fence(): Promise<boolean>;
   stop(): Promise<void>;
 }
 
 export interface WatcherListener {
   touched(path: RelativePath, hint: Hint): void;
   lost(below: RelativePath, reason: string): void;
+  blind(below: RelativePath, reason: string): void;
+  sees(below: RelativePath): void;
   died(reason: string): void;
 }
 
@@ -59,6 +62,12 @@ export class Replicator {
       },
       lost: (below, reason) => {
         this.lost(below, reason);
+      },
+      blind: (path, reason) => {
+        events.emit('watch:partlyBlind', { root: this.root, path, reason });
+      },
+      sees: (path) => {
+        events.emit('watch:sees', { root: this.root, path });
       },
       died: (reason) => {
         // A watcher that was replaced may still report its own end.

@@ -15,6 +15,7 @@ interface PackedLooks {
   readonly paths: string;
   /** One for each path: the scope, and whether it is gone. */
   readonly flags: Uint8Array;
+  readonly times: Float64Array;
 }
 
 const SCOPES: readonly Scope[] = ['entry', 'listing', 'subtree'];
@@ -32,13 +33,14 @@ function packLooks(looks: readonly Look[]): PackedLooks {
   return {
     paths: looks.map(({ path }) => path).join('\0'),
     flags: Uint8Array.from(looks, ({ scope, gone }) => SCOPES.indexOf(scope) | (gone ? GONE : 0)),
+    times: Float64Array.from(looks, ({ since }) => since),
   };
 }
 
-function unpackLooks({ paths, flags }: PackedLooks): Look[] {
+function unpackLooks({ paths, flags, times }: PackedLooks): Look[] {
   if (flags.length === 0) return [];
   return paths.split('\0').map((path, index) => {
     const flag = flags[index] ?? 0;
-    return { path, scope: SCOPES[flag & ~GONE] ?? 'entry', gone: (flag & GONE) !== 0 };
+    return { path, scope: SCOPES[flag & ~GONE] ?? 'entry', gone: (flag & GONE) !== 0, since: times[index] ?? 0 };
   });
 }

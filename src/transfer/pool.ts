@@ -1,6 +1,6 @@
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import type { Run, RunProgress, RunReport, TransferTask, Transport } from '../replicate/ports.js';
+import type { DeleteGuard, Run, RunProgress, RunReport, TransferTask, Transport } from '../replicate/ports.js';
 import type { DeleteMemory } from './delete-memory.js';
 import { packTask } from './packed-task.js';
 import type { WorkerContext, WorkerJob } from './worker.js';
@@ -27,11 +27,11 @@ export class TransferPool {
   }
 
   /** The way to one remote through this pool. The threads keep nothing: how it must be told to delete is kept here. */
-  transport(context: Omit<WorkerContext, 'deletesBy'>, memory: DeleteMemory): Transport {
+  transport(context: Omit<WorkerContext, 'deletesBy'>, memory: DeleteMemory, guard: () => DeleteGuard): Transport {
     return {
       begin: (task, onProgress) => {
         const { deletesBy } = memory;
-        const run = this.#begin({ context: { ...context, deletesBy }, task }, onProgress);
+        const run = this.#begin({ context: { ...context, deletesBy }, guard: guard(), task }, onProgress);
         const done = run.done.then((report) => {
           memory.learn(deletesBy, report);
           return report;
@@ -48,13 +48,14 @@ export class TransferPool {
 
   /** Cancelling is a message: ending a task in piscina stops its thread and leaves its rsync running (piscina 5.3.2). */
   #begin(
-    job: { context: WorkerContext; task: TransferTask },
+    job: { context: WorkerContext; guard: DeleteGuard; task: TransferTask },
     onProgress: ((progress: RunProgress) => void) | undefined,
   ): Run {
     const { port1: ours, port2: theirs } = new MessageChannel();
     ours.on('message', (progress: RunProgress) => onProgress?.(progress));
     const done = this.#pool
-      .run({ context: job.context, task: packTask(job.task), port: theirs }, { transferList: [theirs] })
+
+      .run({ ...job, task: packTask(job.task), port: theirs }, { transferList: [theirs] })
       .finally(() => {
         ours.close();
       });

@@ -3,7 +3,14 @@ import type { MessagePort } from 'node:worker_threads';
 import { createFilter, type Filter, type FilterSpec } from '../core/filter.js';
 import { ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
 import { temporaryRules } from '../core/temporaries.js';
-import { NO_RUN, type Look, type RunProgress, type RunReport, type TransferTask } from '../replicate/ports.js';
+import {
+  NO_RUN,
+  type DeleteGuard,
+  type Look,
+  type RunProgress,
+  type RunReport,
+  type TransferTask,
+} from '../replicate/ports.js';
 import { canDeleteByRules, planDeletions, refusesMissingNames, type DeletesBy } from './delete-rules.js';
 import { mergeReports, wentThrough } from './merge-reports.js';
 import {
@@ -22,7 +29,7 @@ import { runRsync } from './rsync-process.js';
 import { withRulesFile } from './rules-file.js';
 import { ComplaintReader, OUT_FORMAT, parseItemized } from './rsync-output.js';
 import { unpackTask, type PackedTask } from './packed-task.js';
-import { Source, type RootIdentity } from './source.js';
+import { Source } from './source.js';
 import { divide, ExtraNames, surveyAfter, surveyEntries, surveySent, surveyTrees, walk, within } from './survey.js';
 
 /** All that a thread must know to serve one remote: plain data. */
@@ -33,7 +40,6 @@ export interface WorkerContext {
   /** The watched root as text, for the working directory, and as bytes. */
   readonly cwd: string;
   readonly root: RelativePath;
-  readonly identity: RootIdentity;
   readonly target: RemoteTarget;
   readonly deletes: boolean;
   /** What the remote is known to understand. */
@@ -46,6 +52,7 @@ export interface WorkerContext {
 
 export interface WorkerJob {
   readonly context: WorkerContext;
+  readonly guard: DeleteGuard;
   readonly task: PackedTask;
   /** `cancel` comes in, progress goes out. */
   readonly port: MessagePort;
@@ -59,10 +66,10 @@ const EMPTY_SOURCE = 'the watched directory is empty';
 /** How often progress is told at most. */
 const PROGRESS_EVERY_MS = 200;
 
-export default async function carryOut({ context, task: packed, port }: WorkerJob): Promise<RunReport> {
+export default async function carryOut({ context, guard, task: packed, port }: WorkerJob): Promise<RunReport> {
   const task = unpackTask(packed);
   const source = new Source(context.root);
-  const refused = source.refusal(context.identity);
+  const refused = source.refusal(guard.identity);
   if (refused !== undefined) return { ...NO_RUN, exitCode: null, refused };
   switch (task.kind) {
     case 'entries':

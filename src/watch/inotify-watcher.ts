@@ -48,6 +48,10 @@ export class InotifyWatcher implements TreeWatcher {
     });
   }
 
+  fence(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
   async stop(): Promise<void> {
     this.isOver = true;
     await this.thread?.stop();

@@ -79,6 +79,10 @@ export class ParcelWatcher implements TreeWatcher {
     }
   }
 
+  fence(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
   async stop(): Promise<void> {
     this.isOver = true;
     this.timers.clear();

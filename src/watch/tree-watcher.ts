@@ -12,6 +12,11 @@ export interface TreeWatcher {
    * begin before. Rejects with a `StartError` (`SERSYNC_WATCH_LIMIT`, `SERSYNC_WATCH_ROOT`, ...) and holds nothing then.
    */
   start(): Promise<WatchStarted>;
+  /**
+   * Resolves with true once every change that was made before the call has been told, with false when this front end
+   * cannot know that or is dead.
+   */
+  fence(): Promise<boolean>;
   /** Idempotent. No call to the listener after it resolves. */
   stop(): Promise<void>;
 }
@@ -26,6 +31,10 @@ export interface TreeWatcherListener {
   touched(path: RelativePath, hint: Hint): void;
   /** Changes at or below `below` may have been missed from some moment before this call on. `reason` is for a person. */
   lost(below: RelativePath, reason: string): void;
+  /** Nothing is told of changes at and below `below` from some moment before this call on, until `sees`. */
+  blind(below: RelativePath, reason: string): void;
+  /** What `blind` said of `below` is over. `lost` is called after it for what was missed. */
+  sees(below: RelativePath): void;
   /**
    * The watcher is dead and will call nothing any more: `lost` for the root is called before. The owner starts a new one.
    */

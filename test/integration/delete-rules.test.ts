@@ -23,7 +23,7 @@ import type * as delivery from '../../src/transfer/worker.js';
 import type * as packing from '../../src/transfer/packed-task.js';
 import type * as pooling from '../../src/transfer/pool.js';
 import { ancestorsOf, join as joinPath, parentOf, type RelativePath } from '../../src/core/relative-path.js';
-import type { RunReport, TransferTask } from '../../src/replicate/ports.js';
+import type { DeleteGuard, RunReport, TransferTask } from '../../src/replicate/ports.js';
 import { judge } from '../../src/replicate/verdict.js';
 import { DeleteMemory } from '../../src/transfer/delete-memory.js';
 import { identify } from '../../src/transfer/source.js';
@@ -85,7 +85,6 @@ describe.each(daemons)('deleting by rules on $name', ({ path }) => {
       rsync: 'rsync',
       cwd: source,
       root: source,
-      identity: identify(source) ?? '',
       target: { ip: daemon.address, port: daemon.port, name: `backup/sub-${planted}/dir`, ssh: false, params },
       deletes: true,
       launcher: [],
@@ -97,10 +96,14 @@ describe.each(daemons)('deleting by rules on $name', ({ path }) => {
     };
   }
 
+  function guard(): DeleteGuard {
+    return { identity: identify(source) ?? '', mounts: [], mayBeEmpty: false };
+  }
+
   async function send(names: readonly RelativePath[], context = contextOf()): Promise<RunReport> {
     const { port1, port2 } = new MessageChannel();
     try {
-      return await carryOut({ context, task: packTask(taskOf(names)), port: port2 });
+      return await carryOut({ context, guard: guard(), task: packTask(taskOf(names)), port: port2 });
     } finally {
       port1.close();
     }
@@ -295,6 +298,7 @@ describe.each(daemons)('deleting by rules on $name', ({ path }) => {
         new DeleteMemory(clock, () => {
           told++;
         }),
+        guard,
       );
       await transport.begin(taskOf(['a'])).done;
       await transport.begin(taskOf(['b'])).done;
@@ -331,7 +335,7 @@ describe.each(daemons)('deleting by rules on $name', ({ path }) => {
 });
 
 function taskOf(names: readonly RelativePath[]): TransferTask {
-  const looks = names.map((path) => ({ path, scope: 'entry', gone: false }) as const);
+  const looks = names.map((path) => ({ path, scope: 'entry', gone: false, since: 0 }) as const);
   return { kind: 'entries', looks, largeBytes: 0 };
 }
 

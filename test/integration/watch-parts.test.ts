@@ -52,7 +52,13 @@ describe('the number of watches to ask for', () => {
 });
 
 describe('the choice of a watcher', () => {
-  const listener = { touched: () => undefined, lost: () => undefined, died: () => undefined };
+  const listener = {
+    touched: () => undefined,
+    lost: () => undefined,
+    blind: () => undefined,
+    sees: () => undefined,
+    died: () => undefined,
+  };
   const options = { root: '/nowhere', excludes: [], listener };
 
   it.runIf(process.platform === 'linux')('is inotify on Linux, and says why', () => {

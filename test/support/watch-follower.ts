@@ -37,6 +37,14 @@ export class Follower implements TreeWatcherListener {
     this.look(below);
   }
 
+  blind(): void {
+    // What is missed there is told by `lost`.
+  }
+
+  sees(): void {
+    // The same.
+  }
+
   died(reason: string): void {
     this.deaths.push(reason);
   }

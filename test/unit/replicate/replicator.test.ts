@@ -31,6 +31,7 @@ function benchOf(start: (listener: WatcherListener, count: number) => Promise<vo
           await start(listener, count);
           return { directories: 1 };
         },
+        fence: () => Promise.resolve(true),
         stop: () => Promise.resolve(),
       };
     },

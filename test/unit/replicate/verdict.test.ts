@@ -16,6 +16,8 @@ function ended(exitCode: number | null, lines: readonly string[], more: Partial<
     cancelled: false,
     ...parseComplaints(lines, { sourceRoot: '/src', modulePrefix: '', isOurs: (path) => GIVEN.includes(path) }),
     again: [],
+    unreadable: false,
+    names: 0,
     extras: [],
     unsent: [],
     newer: [],

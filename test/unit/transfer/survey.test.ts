@@ -28,7 +28,13 @@ function treeOf(...names: string[]): ModelTree {
   return tree;
 }
 
-const look = (path: RelativePath, more: Partial<Look> = {}): Look => ({ path, scope: 'entry', gone: false, ...more });
+const look = (path: RelativePath, more: Partial<Look> = {}): Look => ({
+  path,
+  scope: 'entry',
+  gone: false,
+  since: 0,
+  ...more,
+});
 
 const describeAgain = ({ path, scope, gone, because }: Again): string =>
   `${because} ${gone ? '-' : ''}${path === ROOT ? '.' : path}${scope === 'subtree' ? '/**' : scope === 'listing' ? '/' : ''}`;
