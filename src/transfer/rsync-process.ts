@@ -25,6 +25,8 @@ export interface RsyncExit {
 }
 
 export interface RsyncProcess {
+  /** Undefined when it could not be started. It stands in its directory already. */
+  readonly pid: number | undefined;
   readonly done: Promise<RsyncExit>;
   /** Ends rsync and whatever it started (ssh): SIGTERM to the process group, SIGKILL when that does not help. */
   cancel(): void;
@@ -49,7 +51,8 @@ export function runRsync(options: RsyncProcessOptions): RsyncProcess {
   } catch (error) {
     // Most failures to start come as an event; E2BIG, for one, is thrown (Node 20).
     const spawnError = messageOf(error);
-    return { done: Promise.resolve({ exitCode: null, signal: null, spawnError }), cancel: () => undefined };
+    const done = Promise.resolve({ exitCode: null, signal: null, spawnError });
+    return { pid: undefined, done, cancel: () => undefined };
   }
   let killTimer: NodeJS.Timeout | undefined;
 
@@ -86,6 +89,7 @@ export function runRsync(options: RsyncProcessOptions): RsyncProcess {
   });
 
   return {
+    pid: child.pid,
     done: exited.then(async (exit) => {
       clearTimeout(killTimer);
       stopWatching?.();

@@ -1,8 +1,22 @@
-import { lstatSync, opendirSync, readdirSync, type Dir, type Dirent, type Stats } from 'node:fs';
+import {
+  lstatSync,
+  opendirSync,
+  readdirSync,
+  statfsSync,
+  type BigIntStats,
+  type Dir,
+  type Dirent,
+  type Stats,
+} from 'node:fs';
 import { fromBytes, join, ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
+import { mountsBelow } from '../mount-points.js';
+import type { GuardedSource } from './delete-guard.js';
 import type { Child, Disk, Found } from './survey.js';
 
-/** The directory that was there when the service started: `device:inode`. */
+/**
+ * Which directory it is: `device:inode:birth`. A file system that is mounted anew may have the numbers of the one before
+ * (tmpfs, Linux 6.18: each time); the birth, in nanoseconds since 1970, tells them apart. 0 where the system does not say.
+ */
 export type RootIdentity = string;
 
 const MISSING: Found = { kind: 'missing', size: 0 };
@@ -10,12 +24,34 @@ const NON_ASCII = /[^\x00-\x7f]/;
 
 /** Identifies the directory at `root` (bytes as in `RelativePath`); `undefined` when there is none. */
 export function identify(root: RelativePath): RootIdentity | undefined {
-  const stats = lstatOf(root);
-  return stats !== 'unknown' && stats?.isDirectory() === true ? `${stats.dev}:${stats.ino}` : undefined;
+  const stats = exactStatsOf(root);
+  return stats?.isDirectory() === true ? `${stats.dev}:${stats.ino}:${birthOf(root, stats)}` : undefined;
+}
+
+/** Directories of an overlay are born again when something is first changed in them: its birth is that of a layer. */
+const OVERLAYFS = 0x794c7630;
+
+function birthOf(root: RelativePath, { birthtimeNs }: BigIntStats): bigint {
+  return tellsBirths() && statfsSync(systemPath(root)).type !== OVERLAYFS ? birthtimeNs : 0n;
+}
+
+/** Where statx(2) is missing or forbidden, libuv calls the ctime so; the files of the kernel show it: none is ever born. */
+function tellsBirths(): boolean {
+  const stats = exactStatsOf('/proc/self');
+  return stats === undefined || stats.birthtimeNs === 0n;
+}
+
+function exactStatsOf(path: RelativePath): BigIntStats | undefined {
+  try {
+    return lstatSync(systemPath(path), { bigint: true, throwIfNoEntry: false });
+  } catch {
+    // What cannot be looked at is not known to be there.
+    return undefined;
+  }
 }
 
 /** The watched tree on the disk. Synchronous: it is used in worker threads. */
-export class Source implements Disk {
+export class Source implements Disk, GuardedSource {
   readonly #root: RelativePath;
   readonly #prefix: string;
 
@@ -25,12 +61,12 @@ export class Source implements Disk {
     this.#prefix = root === '/' ? '/' : `${root}/`;
   }
 
-  /** Why nothing may be done now, or `undefined`: an unmounted or replaced root would bring over the wrong tree. */
-  refusal(expected: RootIdentity): string | undefined {
-    const found = identify(this.#root);
-    if (found === undefined) return 'the watched directory is missing: unmounted or removed';
-    if (found !== expected) return 'the watched directory is not the one that it was at start: unmounted or replaced';
-    return undefined;
+  identity(): RootIdentity | undefined {
+    return identify(this.#root);
+  }
+
+  mountPoints(): Iterable<RelativePath> {
+    return mountsBelow(this.#root).values();
   }
 
   look(path: RelativePath): Found {

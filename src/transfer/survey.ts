@@ -168,6 +168,11 @@ export class ExtraNames {
     else for (const above of ancestorsOf(path)) this.#kept.add(above);
   }
 
+  /** The names with all that is below them. */
+  get count(): number {
+    return this.#names.length;
+  }
+
   names(): RelativePath[] {
     const extra = new Set(this.#names.filter((path) => !this.#kept.has(path)));
     return [...extra].filter((path) => ![...ancestorsOf(path)].some((above) => extra.has(above)));

@@ -11,6 +11,7 @@ import {
   type RunReport,
   type TransferTask,
 } from '../replicate/ports.js';
+import { holdBack, reasonToKeep, refusal, REPLACED } from './delete-guard.js';
 import { canDeleteByRules, planDeletions, refusesMissingNames, type DeletesBy } from './delete-rules.js';
 import { mergeReports, wentThrough } from './merge-reports.js';
 import {
@@ -29,7 +30,7 @@ import { runRsync } from './rsync-process.js';
 import { withRulesFile } from './rules-file.js';
 import { ComplaintReader, OUT_FORMAT, parseItemized } from './rsync-output.js';
 import { unpackTask, type PackedTask } from './packed-task.js';
-import { Source } from './source.js';
+import { identify, Source, type RootIdentity } from './source.js';
 import { divide, ExtraNames, surveyAfter, surveyEntries, surveySent, surveyTrees, walk, within } from './survey.js';
 
 /** All that a thread must know to serve one remote: plain data. */
@@ -61,23 +62,21 @@ export interface WorkerJob {
 /** Runs of smaller files only are watched for silence from here (rsync-args.ts says why). */
 const WATCHED_BELOW_BYTES = 8 * 1024 * 1024;
 const SILENCE_MS = 30_000;
-/** An emptied directory looks like one that is not mounted: what it held stays on the remotes until it holds something. */
-const EMPTY_SOURCE = 'the watched directory is empty';
 /** How often progress is told at most. */
 const PROGRESS_EVERY_MS = 200;
 
 export default async function carryOut({ context, guard, task: packed, port }: WorkerJob): Promise<RunReport> {
   const task = unpackTask(packed);
   const source = new Source(context.root);
-  const refused = source.refusal(guard.identity);
+  const refused = refusal(source);
   if (refused !== undefined) return { ...NO_RUN, exitCode: null, refused };
   switch (task.kind) {
     case 'entries':
-      return sendEntries(context, source, task, port);
+      return sendEntries(context, guard, source, task, port);
     case 'trees':
       return sendTrees(context, source, task, port);
     case 'extras':
-      return listExtras(context, source, task, port);
+      return listExtras(context, guard, source, task, port);
     case 'newer':
       return listNewer(context, task, port);
     case 'divide':
@@ -88,19 +87,23 @@ export default async function carryOut({ context, guard, task: packed, port }: W
 /** The names as they are; what is missing here is deleted there. */
 async function sendEntries(
   context: WorkerContext,
+  guard: DeleteGuard,
   source: Source,
   task: Extract<TransferTask, { kind: 'entries' }>,
   port: MessagePort,
 ): Promise<RunReport> {
   const survey = surveyEntries(source, task.looks, task.largeBytes);
   const missing = [...survey.names].flatMap(([path, state]) => (state === 'missing' ? [path] : []));
-  const isHeld = missing.length > 0 && context.deletes && source.isEmpty();
-  const held = isHeld ? { held: { reason: EMPTY_SOURCE, paths: missing } } : {};
+  // Also with nothing missing yet: what goes away before rsync looks is deleted there as well.
+  const reason = reasonToKeep(guard, source);
+  const deletes = context.deletes && reason === undefined;
+  const held = context.deletes ? holdBack(missing, reason, guard, source) : undefined;
+  const kept = new Set(held?.paths);
   // With deleting off a missing name asks for nothing.
-  const deletes = context.deletes && !isHeld;
-  const names = new Map([...survey.names].filter(([, state]) => deletes || state === 'there'));
+  const names = new Map([...survey.names].filter(([path, state]) => state === 'there' || (deletes && !kept.has(path))));
+  const outcome = held === undefined ? {} : { held };
   const { again } = survey;
-  if (names.size === 0) return { ...NO_RUN, ...held, again };
+  if (names.size === 0) return { ...NO_RUN, ...outcome, again };
 
   const isWatched = survey.largest < WATCHED_BELOW_BYTES;
   const sent = new Set<RelativePath>();
@@ -115,12 +118,13 @@ async function sendEntries(
         input: list === undefined ? [] : [list],
         isWatched,
         isOurs,
+        ...(deletes ? { mustStandIn: guard.identity } : {}),
         onSent: (path) => sent.add(path),
       }),
   });
   return {
     ...report,
-    ...held,
+    ...outcome,
     unsent: context.keepsNewer ? survey.files.filter((path) => !sent.has(path)) : [],
     again: [...again, ...surveyAfter(source, names), ...report.again],
   };
@@ -250,13 +254,13 @@ async function sendTrees(
 /** What only the remote has in the directories, through the filter. */
 async function listExtras(
   context: WorkerContext,
+  guard: DeleteGuard,
   source: Source,
   task: Extract<TransferTask, { kind: 'extras' }>,
   port: MessagePort,
 ): Promise<RunReport> {
   const { directories, again } = surveyTrees(source, task.looks);
   if (directories.length === 0) return { ...NO_RUN, again };
-  if (source.isEmpty()) return { ...NO_RUN, again, held: { reason: EMPTY_SOURCE, paths: [] } };
 
   const found = new ExtraNames(filterFor(context, task.crontab));
   const report = await runTask(context, port, {
@@ -273,7 +277,16 @@ async function listExtras(
       found.add(path, isDirectory);
     },
   });
-  return { ...report, extras: found.names(), again: [...again, ...report.again] };
+  const extras = found.names();
+  // The names are told all the same: a person sees what would go.
+  const held = holdBack(extras, reasonToKeep(guard, source), guard, source);
+  return {
+    ...report,
+    ...(held === undefined ? {} : { held }),
+    extraneous: found.count,
+    extras,
+    again: [...again, ...report.again],
+  };
 }
 
 function filterFor({ excludes, crontabPatterns }: WorkerContext, crontab: boolean): Filter {
@@ -310,6 +323,8 @@ interface RsyncTask {
   readonly isOurs: (path: RelativePath) => boolean;
   /** rsync is given no timeout: whether it moves is watched from here. */
   readonly isWatched?: boolean;
+  /** The directory in which rsync must stand, because what it does not find there it deletes. */
+  readonly mustStandIn?: RootIdentity;
   readonly onSent?: (path: RelativePath) => unknown;
   readonly onCreated?: (path: RelativePath) => unknown;
   readonly onExtra?: (path: RelativePath, isDirectory: boolean) => void;
@@ -318,7 +333,7 @@ interface RsyncTask {
 async function runTask(
   { rsync, launcher, cwd, root, target }: WorkerContext,
   port: MessagePort,
-  { args, shownArgs = args, input, isOurs, isWatched = false, onSent, onCreated, onExtra }: RsyncTask,
+  { args, shownArgs = args, input, isOurs, isWatched = false, mustStandIn, onSent, onCreated, onExtra }: RsyncTask,
 ): Promise<RunReport> {
   const startedAt = performance.now();
   const [program = rsync, ...programArgs] = [...launcher, rsync, ...args];
@@ -361,6 +376,11 @@ async function runTask(
       complaints.read(line.toString('latin1'));
     },
   });
+  // It connects first and looks at its names then, by paths relative to where it stands: so a root that is unmounted or
+  // replaced from here on is still the one that it looks at.
+  const standsIn = run.pid === undefined ? undefined : identify(`/proc/${run.pid}/cwd/.`);
+  const isAstray = mustStandIn !== undefined && standsIn !== undefined && standsIn !== mustStandIn;
+  if (isAstray) run.cancel();
   const cancel = (): void => {
     cancelled = true;
     run.cancel();
@@ -372,6 +392,7 @@ async function runTask(
   return {
     ...NO_RUN,
     ...exit,
+    ...(isAstray ? { refused: REPLACED } : {}),
     cancelled,
     ...complaints.result(),
     filesSent,

@@ -6,11 +6,11 @@ import { createFilter, type Filter } from '../core/filter.js';
 import { Hint } from '../core/hint.js';
 import { display, join, ROOT, type RelativePath } from '../core/relative-path.js';
 import { messageOf, StartError } from '../errors.js';
+import { mountsBelow } from '../mount-points.js';
 import { HintBatch } from './hint-batch.js';
 import { EVENT_HEADER_BYTES, IN, loadInotify, SystemCallError, type Inotify } from './inotify.js';
 import { inotifyLimit, instanceLimitError, watchLimitError } from './inotify-limits.js';
 import { Control, type InotifyMessage, type InotifyThreadData } from './inotify-messages.js';
-import { mountsBelow } from './mount-points.js';
 import { FOUND_DIRECTORY, WatchedTree, type WatchedDirectory } from './watched-tree.js';
 
 /**

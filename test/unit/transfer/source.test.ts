@@ -86,21 +86,28 @@ describe('the names in a directory', () => {
 });
 
 describe('the root', () => {
-  test('is refused when it is missing, replaced or no directory, and taken again when it is back', () => {
-    const identity = identify(fromText(root)) ?? '';
-    expect(source.refusal(identity)).toBeUndefined();
+  test('is known again when it is back, and no other directory at its path is taken for it', () => {
+    const identity = source.identity();
+    expect(identity).toMatch(/^\d+:\d+:\d+$/);
 
     renameSync(root, join(top, 'aside'));
-    expect(source.refusal(identity)).toContain('missing');
+    expect(source.identity()).toBeUndefined();
     mkdirSync(root);
-    expect(source.refusal(identity)).toContain('not the one');
+    expect(source.identity()).not.toBe(identity);
     rmSync(root, { recursive: true });
     writeFileSync(root, '');
-    expect(source.refusal(identity)).toContain('missing');
+    expect(source.identity()).toBeUndefined();
 
     rmSync(root);
     renameSync(join(top, 'aside'), root);
-    expect(source.refusal(identity)).toBeUndefined();
+    expect(source.identity()).toBe(identity);
+  });
+
+  test('stays the same directory whatever happens in it', () => {
+    const identity = source.identity();
+    writeFileSync(join(root, 'new'), '');
+    chmodSync(root, 0o700);
+    expect(source.identity()).toBe(identity);
   });
 
   test('has no identity through a link: the real path is watched', () => {

@@ -269,6 +269,13 @@ describe('what only the remote has', () => {
     expect(extras(['.*\\.log'], 'd/a', 'd/k.log', 'd/e/b', 'd/e/', 'd/', 'y.log')).toEqual(['d/a', 'd/e']);
   });
 
+  test('is counted with all that is below it', () => {
+    const found = new ExtraNames(NOTHING);
+    for (const name of ['d/a', 'd/e/f', 'd/e', 'd', 'x']) found.add(name, false);
+    expect(found.count).toBe(5);
+    expect(found.names()).toHaveLength(2);
+  });
+
   test('is named once', () => {
     expect(extras([], 'x', 'x')).toEqual(['x']);
   });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { isBelow, type RelativePath } from '../core/relative-path.js';
+import { isBelow, type RelativePath } from './core/relative-path.js';
 
 /**
  * Where something is mounted below `root` (absolute, bytes as in `RelativePath`), relative to it, each with the number of

@@ -1,0 +1,176 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { MessageChannel } from 'node:worker_threads';
+
+import type { RelativePath } from '../../src/core/relative-path.js';
+import type { DeleteGuard, Look, RunReport, TransferTask } from '../../src/replicate/ports.js';
+import type * as packing from '../../src/transfer/packed-task.js';
+import { identify } from '../../src/transfer/source.js';
+import type * as delivery from '../../src/transfer/worker.js';
+import { startRsyncDaemon, type RsyncDaemon, type RsyncDaemonOptions } from './rsync-daemon.js';
+import { locate, readTree } from './trees.js';
+
+const dist = new URL(`${process.env['SERSYNC_DIST'] ?? new URL('../../dist', import.meta.url).pathname}/`, 'file:');
+const load = async (file: string): Promise<unknown> => await import(/* @vite-ignore */ new URL(file, dist).href);
+const { default: carryOut } = (await load('transfer/worker.js')) as typeof delivery;
+const { packTask } = (await load('transfer/packed-task.js')) as typeof packing;
+
+export interface RunOptions {
+  readonly context?: Partial<delivery.WorkerContext>;
+  readonly params?: readonly string[];
+  readonly guard?: Partial<DeleteGuard>;
+  /** Where the remote is reached; default: the daemon itself. */
+  readonly port?: number;
+}
+
+/** A source, a real rsync daemon, and what a thread of the pool does between them, run in this thread. In memory. */
+export class TransferBench {
+  readonly directory: string;
+  #daemon: RsyncDaemon | undefined;
+  #round = 0;
+  readonly #mounts: string[] = [];
+
+  constructor(name: string) {
+    this.directory = realpathSync(
+      mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), `sersync-${name}-`)),
+    );
+  }
+
+  get daemon(): RsyncDaemon {
+    if (this.#daemon === undefined) throw new Error('the bench has no daemon yet: await start()');
+    return this.#daemon;
+  }
+
+  get source(): string {
+    return join(this.directory, `source-${this.#round}`);
+  }
+
+  get remote(): string {
+    return join(this.daemon.path(), `sub-${this.#round}`);
+  }
+
+  async start(options: Partial<RsyncDaemonOptions> = {}): Promise<void> {
+    this.#daemon = await startRsyncDaemon({ directory: join(this.directory, 'daemon'), ...options });
+    this.newTrees();
+  }
+
+  /** A source and a remote that hold one file. */
+  newTrees(): void {
+    this.#round++;
+    for (const tree of [this.source, this.remote]) plant(tree, ['stays']);
+  }
+
+  async close(): Promise<void> {
+    await this.#daemon?.stop();
+    for (const mount of this.#mounts.reverse()) spawnSync('umount', ['-l', mount]);
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  /** Mounts a new file system in memory at a path of the source. */
+  mount(path = '.'): void {
+    const place = join(this.source, path);
+    mkdirSync(place, { recursive: true });
+    const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', place]);
+    if (status !== 0) throw new Error(`cannot mount at ${place}: ${stderr.toString()}`);
+    this.#mounts.push(place);
+  }
+
+  unmount(path = '.'): void {
+    const place = join(this.source, path);
+    const { status, stderr } = spawnSync('umount', [place]);
+    if (status !== 0) throw new Error(`cannot unmount ${place}: ${stderr.toString()}`);
+    this.#mounts.splice(this.#mounts.indexOf(place), 1);
+  }
+
+  /** The guard that fits the source as it is now. */
+  guard(): DeleteGuard {
+    return { identity: identify(this.source) ?? '', mounts: [], mayBeEmpty: false };
+  }
+
+  run(task: TransferTask, options: RunOptions = {}): Promise<RunReport> {
+    return this.begin(task, options).done;
+  }
+
+  begin(task: TransferTask, { context, params = ['-artuz'], guard, port }: RunOptions = {}): BegunRun {
+    const { port1, port2 } = new MessageChannel();
+    const name = `${this.daemon.moduleNames[0]!}/sub-${this.#round}`;
+    const target = { ip: this.daemon.address, port: port ?? this.daemon.port, name, ssh: false, params };
+    const done = carryOut({
+      context: {
+        rsync: 'rsync',
+        cwd: this.source,
+        root: this.source,
+        target,
+        deletes: true,
+        launcher: [],
+        deletesBy: 'names',
+        keepsNewer: false,
+        excludes: [],
+        crontabPatterns: [],
+        ...context,
+      },
+      guard: { ...this.guard(), ...guard },
+      task: packTask(task),
+      port: port2,
+    }).finally(() => {
+      port1.close();
+    });
+    return {
+      done,
+      cancel: () => {
+        port1.postMessage('cancel');
+      },
+    };
+  }
+
+  /** A program that is run in place of rsync; `"$@"` are the arguments. */
+  script(body: string): string {
+    const file = join(this.directory, `script-${this.#round}.sh`);
+    writeFileSync(file, `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+    return file;
+  }
+}
+
+export interface BegunRun {
+  readonly done: Promise<RunReport>;
+  cancel(): void;
+}
+
+export function entriesOf(names: readonly RelativePath[], more: Partial<Look> = {}): TransferTask {
+  const looks = names.map((path) => ({ path, scope: 'entry', gone: false, since: Date.now(), ...more }) as const);
+  return { kind: 'entries', looks, largeBytes: 0 };
+}
+
+export function treesOf(paths: readonly RelativePath[], more: Partial<Look> = {}): TransferTask {
+  const looks = paths.map((path) => ({ path, scope: 'subtree', gone: false, since: Date.now(), ...more }) as const);
+  return { kind: 'trees', looks, resync: false, crontab: false };
+}
+
+/** Makes files that hold their own name; a slash at the end makes a directory. */
+export function plant(tree: string, names: readonly RelativePath[]): void {
+  mkdirSync(tree, { recursive: true });
+  for (const name of names) {
+    if (name.endsWith('/')) {
+      mkdirSync(locate(tree, name.slice(0, -1)), { recursive: true });
+    } else {
+      mkdirSync(dirname(join(tree, name)), { recursive: true });
+      writeFileSync(locate(tree, name), name);
+    }
+  }
+}
+
+/** Every name in the tree, sorted. */
+export function namesOf(tree: string): RelativePath[] {
+  return [...readTree(tree).keys()].filter((name) => name !== '').sort();
+}
+
+/** Whether file systems can be mounted here: by root, where no container forbids it. */
+export function canMount(): boolean {
+  const place = mkdtempSync(join(tmpdir(), 'sersync-mount-'));
+  const isMounted = spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', place]).status === 0;
+  if (isMounted) spawnSync('umount', [place]);
+  rmSync(place, { recursive: true });
+  return isMounted;
+}
