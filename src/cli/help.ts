@@ -18,6 +18,15 @@ options 参数:
   -h        this help                                     显示帮助
   --version the version                                   显示版本
 
+commands 命令 (the service of a configuration: -o FILE 指定配置文件):
+  sersync status            how the service and its remotes are   查看运行状态
+  sersync status --health   one line; exit code 0 when it is well 健康检查
+  sersync held              deletions that wait, name by name     查看暂缓的删除
+  sersync held --release    lets them go                          放行暂缓的删除
+            --json          the same for programs                 输出 JSON
+  sersync help              this help                             显示帮助
+
 environment 环境变量:
+  SERSYNC_STATE_DIR=DIR                 where state and log are 状态目录
   SERSYNC_WATCHER=auto|inotify|parcel   how the tree is watched   监控方式
 `;

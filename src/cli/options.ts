@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util';
+import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { PLUGIN_NAMES, type PluginName } from '../config/config.js';
 import { messageOf, UsageError } from '../errors.js';
 
@@ -21,11 +21,34 @@ export interface Options {
   readonly plugin?: PluginName;
 }
 
-/** `sersync check ...`: the command reads the rest itself. */
+/** `sersync status ...`: each command reads the rest by its own rules. */
 export interface Subcommand {
   readonly kind: 'command';
-  readonly command: string;
+  readonly command: Command;
   readonly rest: readonly string[];
+}
+
+export const COMMANDS = ['status', 'held', 'help'] as const;
+export type Command = (typeof COMMANDS)[number];
+
+/** What every command understands: which service it is about. */
+export interface CommandOptions {
+  /** `-h`, `--help` */
+  readonly help: boolean;
+  /** `-o FILE` */
+  readonly configFile: string;
+  /** `--json` */
+  readonly json: boolean;
+}
+
+export interface StatusOptions extends CommandOptions {
+  /** `--health`: one line, and an exit code that says whether the service is well. */
+  readonly health: boolean;
+}
+
+export interface HeldOptions extends CommandOptions {
+  /** `--release`: what is held is deleted. */
+  readonly release: boolean;
 }
 
 export const DEFAULT_CONFIG_FILE = 'confxml.xml';
@@ -34,12 +57,12 @@ export const MAX_THREADS = 128;
 
 /**
  * The arguments behind the program's name, by getopt's rules: flags cluster and values attach (`-dro FILE`, `-oFILE`,
- * `-n4`), the last of several counts. `commands` are the subcommands that exist. Throws `UsageError`.
+ * `-n4`), the last of several counts. Throws `UsageError`.
  */
-export function parseOptions(argv: readonly string[], commands: readonly string[] = []): Options | Subcommand {
+export function parseOptions(argv: readonly string[]): Options | Subcommand {
   const [first, ...rest] = argv;
-  if (first !== undefined && !first.startsWith('-')) return subcommand(first, rest, commands);
-  const values = parseFlags(argv);
+  if (first !== undefined && !first.startsWith('-')) return subcommand(first, rest);
+  const values = parseFlags(argv, SERVICE_FLAGS);
   const plugin = values.plugin === undefined ? undefined : parsePlugin(values.plugin);
   return {
     kind: 'service',
@@ -53,30 +76,58 @@ export function parseOptions(argv: readonly string[], commands: readonly string[
   };
 }
 
-const HINT = 'sersync -h shows the options';
-
-function subcommand(command: string, rest: readonly string[], commands: readonly string[]): Subcommand {
-  if (commands.includes(command)) return { kind: 'command', command, rest };
-  const existing = commands.length === 0 ? '' : `; the commands are ${commands.join(', ')}`;
-  throw new UsageError(`there is no command "${command}"${existing}`, HINT);
+/** The arguments behind `status`. Throws `UsageError`. */
+export function parseStatusOptions(argv: readonly string[]): StatusOptions {
+  const { health = false, ...values } = parseFlags(argv, { ...COMMAND_FLAGS, health: { type: 'boolean' } });
+  return { ...commandOptions(values), health };
 }
 
-function parseFlags(argv: readonly string[]) {
+/** The arguments behind `held`. Throws `UsageError`. */
+export function parseHeldOptions(argv: readonly string[]): HeldOptions {
+  const { release = false, ...values } = parseFlags(argv, { ...COMMAND_FLAGS, release: { type: 'boolean' } });
+  return { ...commandOptions(values), release };
+}
+
+const SERVICE_FLAGS = {
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean' },
+  resync: { type: 'boolean', short: 'r' },
+  background: { type: 'boolean', short: 'd' },
+  config: { type: 'string', short: 'o' },
+  threads: { type: 'string', short: 'n' },
+  plugin: { type: 'string', short: 'm' },
+} as const;
+
+const COMMAND_FLAGS = {
+  help: { type: 'boolean', short: 'h' },
+  config: { type: 'string', short: 'o' },
+  json: { type: 'boolean' },
+} as const;
+
+const HINT = 'sersync -h shows the options and the commands';
+
+function subcommand(word: string, rest: readonly string[]): Subcommand {
+  const command = COMMANDS.find((name) => name === word);
+  if (command !== undefined) return { kind: 'command', command, rest };
+  throw new UsageError(`there is no command "${word}"; the commands are ${COMMANDS.join(', ')}`, HINT);
+}
+
+function commandOptions({ help = false, config = DEFAULT_CONFIG_FILE, json = false }: CommandValues): CommandOptions {
+  return { help, configFile: parseConfigFile(config), json };
+}
+
+interface CommandValues {
+  readonly help?: boolean | undefined;
+  readonly config?: string | undefined;
+  readonly json?: boolean | undefined;
+}
+
+function parseFlags<const Flags extends NonNullable<ParseArgsConfig['options']>>(
+  argv: readonly string[],
+  options: Flags,
+) {
   try {
-    return parseArgs({
-      args: [...argv],
-      strict: true,
-      allowPositionals: false,
-      options: {
-        help: { type: 'boolean', short: 'h' },
-        version: { type: 'boolean' },
-        resync: { type: 'boolean', short: 'r' },
-        background: { type: 'boolean', short: 'd' },
-        config: { type: 'string', short: 'o' },
-        threads: { type: 'string', short: 'n' },
-        plugin: { type: 'string', short: 'm' },
-      },
-    }).values;
+    return parseArgs({ args: [...argv], strict: true, allowPositionals: false, options }).values;
   } catch (error) {
     throw new UsageError(explain(error), HINT);
   }

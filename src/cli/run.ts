@@ -1,27 +1,20 @@
 /** The command line from its words to an exit code: 0 done, 1 failed, 2 not understood. */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { loadConfig } from '../config/load-config.js';
-import { startService, type Service } from '../daemon.js';
 import { messageOf, SersyncError, UsageError } from '../errors.js';
-import type { Events } from '../events.js';
-import { ProgressBars } from '../observe/progress-bar.js';
-import { createLogger, type ClosableLogger, type LogTarget } from '../observe/winston-logger.js';
-import { isBackgroundChild, isContainer, reportFailure, reportReady, startInBackground } from './background.js';
+import { isBackgroundChild, reportFailure } from './background.js';
+import { locateService, type ServiceLocation } from './control-client.js';
+import { runHeld, runStatus } from './control-commands.js';
 import { HELP } from './help.js';
-import { parseOptions, type Options } from './options.js';
-import { openStateDirectory } from './state-directory.js';
-
-/** How long runs may go on after the first signal. Below the ten seconds that `docker stop` waits. */
-const GRACE_MS = 8_000;
-const LOG_FILE = { name: 'sersync.log', maxBytes: 10 * 1024 * 1024, maxFiles: 5 };
+import { parseHeldOptions, parseOptions, parseStatusOptions, type CommandOptions, type Subcommand } from './options.js';
 
 export async function runCommand(argv: readonly string[]): Promise<number> {
   try {
     const options = parseOptions(argv);
-    if (options.kind === 'command') throw new UsageError(`${options.command}: no such command`);
-    if (options.help) return print(HELP);
-    if (options.version) return print(`sersync ${packageVersion()}\n`);
+    if (options.kind === 'command') return await runSubcommand(options);
+    if (options.help) return await print(HELP);
+    if (options.version) return await print(`sersync ${packageVersion()}\n`);
+    // What only the service needs takes longer to load than a command takes to run.
+    const { runService } = await import('./service-command.js');
     return await runService(options, argv);
   } catch (error) {
     const text = error instanceof SersyncError ? error.explain() : `sersync: ${messageOf(error)}`;
@@ -31,130 +24,36 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function runService(options: Options, argv: readonly string[]): Promise<number> {
-  if (options.plugin !== undefined) {
-    throw new UsageError(`-m ${options.plugin}: running a plugin alone is not possible yet`);
-  }
-  const isChild = isBackgroundChild(process.env, process);
-  const staysInForeground = isContainer(process.env, process.pid);
-  if (options.background && !isChild && !staysInForeground) {
-    return startInBackground({
-      program: process.argv[1] ?? '',
-      args: [...argv],
-      env: process.env,
-      print: (text) => process.stdout.write(text),
-      printError: (text) => process.stderr.write(text),
-    });
-  }
-
-  const { config, warnings } = loadConfig(options.configFile, process.env);
-  const statePath = openStateDirectory(options.configFile, process.env, process.getuid?.() ?? 0);
-  const logPath = join(statePath, LOG_FILE.name);
-  const bars = options.resync && !isChild && process.stdout.isTTY ? new ProgressBars() : undefined;
-  const logger = createLogger({ level: config.debug ? 'debug' : 'info', target: logTarget(isChild, logPath, bars) });
-  try {
-    for (const { line, message, hint } of warnings) logger.warn('config:warning', { line, message, hint });
-    if (options.background && staysInForeground) {
-      logger.info('service:foreground', { reason: '-d stays in the foreground in a container' });
+async function runSubcommand({ command, rest }: Subcommand): Promise<number> {
+  switch (command) {
+    case 'help':
+      return await print(HELP);
+    case 'status': {
+      const options = parseStatusOptions(rest);
+      return options.help ? print(HELP) : runStatus(options, locationFor(options), print);
     }
-    const signals = listenForSignals();
-    ignoreHangUp(isChild || !process.stdout.isTTY, logger);
-    endOnBug(logger);
-    const service = await startService(config, {
-      resync: options.resync,
-      threads: options.threads,
-      logger,
-      onEvents: (events) => {
-        if (bars !== undefined) showProgress(events, bars);
-      },
-    });
-    if (isChild) await reportReady({ pid: process.pid, logPath, statePath }, process);
-    await serve(service, signals, logger);
-    return 0;
-  } finally {
-    bars?.stop();
-    await logger.close();
+    case 'held': {
+      const options = parseHeldOptions(rest);
+      return options.help ? print(HELP) : runHeld(options, locationFor(options), Date.now(), print);
+    }
   }
 }
 
-function logTarget(isChild: boolean, path: string, bars: ProgressBars | undefined): LogTarget {
-  if (isChild) return { kind: 'file', path, maxBytes: LOG_FILE.maxBytes, maxFiles: LOG_FILE.maxFiles };
-  if (bars !== undefined) return { kind: 'terminal', stream: bars.logStream(process.stdout) };
-  return { kind: process.stdout.isTTY ? 'terminal' : 'json' };
+function locationFor({ configFile }: CommandOptions): ServiceLocation {
+  return locateService(configFile, process.env, process.getuid?.() ?? 0);
 }
 
-/** Runs until the first signal, then lets runs end; a second signal cuts that short. */
-async function serve(service: Service, signals: SignalQueue, logger: ClosableLogger): Promise<void> {
-  const signal = await signals.next();
-  logger.info('signal:received', { signal });
-  void signals.next().then((second) => {
-    logger.warn('signal:received', { signal: second, effect: 'runs in flight are ended now' });
-    service.cancel();
-  });
-  await service.stop(GRACE_MS);
-}
-
-/** A bug must not leave half a service behind: it is logged and the process ends, for whoever watches it to start again. */
-function endOnBug(logger: ClosableLogger): void {
-  process.on('uncaughtException', (error) => {
-    logger.error('service:crashed', { error: error.stack ?? messageOf(error) });
-    void logger.close().finally(() => process.exit(1));
-  });
-}
-
-interface SignalQueue {
-  /** The next signal that asks for an end: one that has come already, or the one to come. */
-  next(): Promise<string>;
-}
-
-/** Listens from the start on, so that a signal during the start is not lost and ends nothing half way. */
-function listenForSignals(): SignalQueue {
-  const arrived: string[] = [];
-  const waiting: ((signal: string) => void)[] = [];
-  for (const signal of ['SIGTERM', 'SIGINT', ...(process.stdout.isTTY ? (['SIGHUP'] as const) : [])] as const) {
-    process.on(signal, () => {
-      const taker = waiting.shift();
-      if (taker === undefined) arrived.push(signal);
-      else taker(signal);
+/** Resolves when all of it is out: the program ends right behind it, and a pipe takes it in pieces. */
+async function print(text: string): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    // The callback gets the same error; without a listener it would end the program before.
+    process.stdout.once('error', () => undefined);
+    process.stdout.write(text, (error) => {
+      if (error instanceof Error && !('code' in error && error.code === 'EPIPE')) reject(error);
+      // A reader who has gone, as `head` does, has what it wanted.
+      else resolve();
     });
-  }
-  return {
-    next: () =>
-      new Promise((resolve) => {
-        const signal = arrived.shift();
-        if (signal === undefined) waiting.push(resolve);
-        else resolve(signal);
-      }),
-  };
-}
-
-/** A terminal that is closed ends what runs on it; a service in the background or in a container has none to lose. */
-function ignoreHangUp(isService: boolean, logger: ClosableLogger): void {
-  if (!isService) return;
-  process.on('SIGHUP', () => {
-    logger.info('signal:ignored', { signal: 'SIGHUP', hint: 'restart the service to read the configuration again' });
   });
-}
-
-/** Bars for the full resync of `-r`. */
-function showProgress(events: Events, bars: ProgressBars): void {
-  const open = new Set<string>();
-  events.on('resync:started', ({ remote }) => {
-    open.add(remote);
-  });
-  events.on('resync:progress', ({ remote, fraction, files, bytes, durationMs }) => {
-    const etaSeconds = fraction > 0 ? (durationMs / fraction - durationMs) / 1000 : undefined;
-    bars.update(remote, { fraction, files, bytes, ...(etaSeconds === undefined ? {} : { etaSeconds }) });
-  });
-  events.on('resync:finished', ({ remote, failed }) => {
-    bars.finish(remote, failed === 0 ? 'done' : `done, ${failed} failed`);
-    open.delete(remote);
-    if (open.size === 0) bars.stop();
-  });
-}
-
-function print(text: string): number {
-  process.stdout.write(text);
   return 0;
 }
 

@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { parseOptions, type Options } from '../../../src/cli/options.js';
+import {
+  COMMANDS,
+  parseHeldOptions,
+  parseOptions,
+  parseStatusOptions,
+  type HeldOptions,
+  type Options,
+  type StatusOptions,
+} from '../../../src/cli/options.js';
 import { HELP } from '../../../src/cli/help.js';
 import { UsageError } from '../../../src/errors.js';
 
@@ -47,22 +55,57 @@ describe('what cannot be understood is a usage error that says what was found', 
     [['-n', '-4'], "option '-n' argument is ambiguous"],
     [['-m', 'ftp'], '-m ftp: there is no such plugin; the plugins are command, socket, http, refreshCDN'],
     [['-r', 'confxml.xml'], "unexpected argument 'confxml.xml'"],
-    [['chekc'], 'there is no command "chekc"; the commands are check, status'],
+    [['statsu'], 'there is no command "statsu"; the commands are status, held, help'],
   ])('%j', (argv, message) => {
-    const parse = (): unknown => parseOptions(argv, ['check', 'status']);
+    const parse = (): unknown => parseOptions(argv);
     expect(parse).toThrow(UsageError);
     expect(parse).toThrow(message);
   });
 });
 
 test('a first argument without a dash is a command, which reads the rest itself', () => {
-  expect(parseOptions(['check', '-o', 'c.xml', '--json'], ['check'])).toEqual({
+  expect(parseOptions(['status', '-o', 'c.xml', '--json'])).toEqual({
     kind: 'command',
-    command: 'check',
+    command: 'status',
     rest: ['-o', 'c.xml', '--json'],
   });
 });
 
-test('the help names every option of sersync 2.5', () => {
+const commandDefaults = { help: false, configFile: 'confxml.xml', json: false };
+
+test.each<[string, Partial<StatusOptions>]>([
+  ['', {}],
+  ['-h', { help: true }],
+  ['--json', { json: true }],
+  ['--health', { health: true }],
+  ['-oc.xml --json --health', { configFile: 'c.xml', json: true, health: true }],
+])('sersync status %s', (line, expected) => {
+  const words = line.split(' ').filter((word) => word !== '');
+  expect(parseStatusOptions(words)).toEqual({ ...commandDefaults, health: false, ...expected });
+});
+
+test.each<[string, Partial<HeldOptions>]>([
+  ['', {}],
+  ['--release -o c.xml', { release: true, configFile: 'c.xml' }],
+  ['--json', { json: true }],
+])('sersync held %s', (line, expected) => {
+  const words = line.split(' ').filter((word) => word !== '');
+  expect(parseHeldOptions(words)).toEqual({ ...commandDefaults, release: false, ...expected });
+});
+
+describe('a command knows its own options alone:', () => {
+  test.each<[string, () => unknown, string]>([
+    ['status --release', () => parseStatusOptions(['--release']), "unknown option '--release'"],
+    ['status -r', () => parseStatusOptions(['-r']), "unknown option '-r'"],
+    ['held --health', () => parseHeldOptions(['--health']), "unknown option '--health'"],
+    ['held all', () => parseHeldOptions(['all']), "unexpected argument 'all'"],
+  ])('%s', (_title, parse, message) => {
+    expect(parse).toThrow(UsageError);
+    expect(parse).toThrow(message);
+  });
+});
+
+test('the help names every option of sersync 2.5, and every command', () => {
   for (const option of ['-h', '-d', '-r', '-o', '-n', '-m']) expect(HELP).toContain(`  ${option} `);
+  for (const command of COMMANDS) expect(HELP).toContain(`  sersync ${command}`);
 });
