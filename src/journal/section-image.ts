@@ -1,0 +1,168 @@
+import type { RelativePath } from '../core/relative-path.js';
+import type { JournalMark, JournalSource } from '../replicate/ports.js';
+import { decodeMark, encodeMark, factsKey, marksPrefix } from './records.js';
+
+/** What is to be written of a section: one record, what it is now and what it was. */
+export interface RecordChange {
+  readonly key: string;
+  /** Undefined: there is none. */
+  readonly before: string | undefined;
+  readonly value: string | undefined;
+}
+
+/** Beyond so many told paths all of a section is compared instead. */
+export const MOST_TOLD = 200_000;
+
+const NOTHING: JournalSource = { imageOf: () => undefined, image: () => [] };
+
+/**
+ * One section: what is stored of it, and of which paths it was told since. What came and went between two writes is the
+ * same as what is stored, and is not written.
+ */
+export class SectionImage {
+  #source: JournalSource;
+  #isOpen = false;
+  /** The encoded marks of the earlier run, until somebody opens or forgets the section. */
+  #saved: ReadonlyMap<RelativePath, string>;
+  #stored: Map<RelativePath, string>;
+  #told = new Set<RelativePath>();
+  /** Which paths have changed is not known: all of it is compared. */
+  #isUnknown = false;
+  #facts: string | undefined;
+  #storedFacts: string | undefined;
+  readonly #prefix: string;
+  readonly #factsKey: string;
+
+  /** `marks` and `facts` are what an earlier run has stored, encoded. */
+  constructor(name: string, marks = new Map<RelativePath, string>(), facts?: string) {
+    this.#prefix = marksPrefix(name);
+    this.#factsKey = factsKey(name);
+    this.#saved = marks;
+    this.#stored = marks;
+    this.#facts = facts;
+    this.#storedFacts = facts;
+    this.#source = {
+      imageOf: (path) => decodeSaved(this.#saved, path),
+      image: () => marksOf(this.#saved),
+    };
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** The facts as JSON; undefined when there are none. */
+  get facts(): string | undefined {
+    return this.#facts;
+  }
+
+  /** Whether something may have to be written. */
+  get hasNews(): boolean {
+    return this.#told.size > 0 || this.#isUnknown || this.#facts !== this.#storedFacts;
+  }
+
+  /** From now on `source` says what is to be stored. Returns what the earlier run has left. */
+  open(source: JournalSource): JournalMark[] {
+    const saved = [...marksOf(this.#saved)];
+    this.#saved = new Map();
+    this.#source = source;
+    this.#isOpen = true;
+    return saved;
+  }
+
+  /** Nothing of the section is to be stored any more. */
+  forget(): void {
+    this.#saved = new Map();
+    this.#source = NOTHING;
+    this.#facts = undefined;
+    this.#isUnknown = true;
+  }
+
+  tell(path: RelativePath): void {
+    if (this.#isUnknown) return;
+    this.#told.add(path);
+    if (this.#told.size <= MOST_TOLD) return;
+    this.#told = new Set();
+    this.#isUnknown = true;
+  }
+
+  keep(facts: string): void {
+    this.#facts = facts;
+  }
+
+  /** Nothing is stored: the next changes are all of the section. */
+  startOver(): void {
+    this.#stored = new Map();
+    this.#storedFacts = undefined;
+    this.#told = new Set();
+    this.#isUnknown = true;
+  }
+
+  /**
+   * Takes what has changed in the marks as stored: first what is put, then what is removed. A mark that is removed may
+   * have been folded into one that is put, and all are asked for at one moment, so cut off anywhere nothing is missing.
+   */
+  takeMarks(): RecordChange[] {
+    const told = this.#told;
+    const isUnknown = this.#isUnknown;
+    this.#told = new Set();
+    this.#isUnknown = false;
+    if (!isUnknown) return this.#changesAt(told);
+    const present = new Set<RelativePath>();
+    const changes: RecordChange[] = [];
+    for (const mark of this.#source.image()) {
+      present.add(mark.path);
+      this.#put(mark, changes);
+    }
+    for (const path of this.#stored.keys()) if (!present.has(path)) this.#remove(path, changes);
+    return changes;
+  }
+
+  /** Takes the change of the facts as stored. */
+  takeFacts(): RecordChange[] {
+    const before = this.#storedFacts;
+    const value = this.#facts;
+    if (before === value) return [];
+    this.#storedFacts = value;
+    return [{ key: this.#factsKey, before, value }];
+  }
+
+  #changesAt(paths: Iterable<RelativePath>): RecordChange[] {
+    const changes: RecordChange[] = [];
+    const absent: RelativePath[] = [];
+    for (const path of paths) {
+      const mark = this.#source.imageOf(path);
+      if (mark === undefined) absent.push(path);
+      else this.#put(mark, changes);
+    }
+    for (const path of absent) this.#remove(path, changes);
+    return changes;
+  }
+
+  #put(mark: JournalMark, changes: RecordChange[]): void {
+    const before = this.#stored.get(mark.path);
+    const value = encodeMark(mark);
+    if (before === value) return;
+    this.#stored.set(mark.path, value);
+    changes.push({ key: this.#prefix + mark.path, before, value });
+  }
+
+  #remove(path: RelativePath, changes: RecordChange[]): void {
+    const before = this.#stored.get(path);
+    if (before === undefined) return;
+    this.#stored.delete(path);
+    changes.push({ key: this.#prefix + path, before, value: undefined });
+  }
+}
+
+function* marksOf(saved: ReadonlyMap<RelativePath, string>): Generator<JournalMark> {
+  for (const path of saved.keys()) {
+    const mark = decodeSaved(saved, path);
+    if (mark !== undefined) yield mark;
+  }
+}
+
+function decodeSaved(saved: ReadonlyMap<RelativePath, string>, path: RelativePath): JournalMark | undefined {
+  const value = saved.get(path);
+  return value === undefined ? undefined : decodeMark(path, value);
+}
