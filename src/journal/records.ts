@@ -11,7 +11,7 @@
  */
 import type { RelativePath } from '../core/relative-path.js';
 import type { Scope } from '../core/scope.js';
-import { JOURNAL_KINDS, type JournalMark } from '../replicate/ports.js';
+import type { JournalMark } from '../replicate/ports.js';
 
 export const TALLY_KEY = 'tally';
 
@@ -32,14 +32,15 @@ export function parseKey(key: string): { section: string; path: RelativePath | u
   return { section, path: end < 0 ? undefined : key.slice(end + 1) };
 }
 
+/** On the disk these are numbers: what is there stays in its place, others follow. */
+const KINDS: readonly JournalMark['kind'][] = ['change', 'resync', 'found', 'held', 'parked', 'sweep'];
 const SCOPES: readonly Scope[] = ['entry', 'listing', 'subtree'];
 const FIRST_FLAG = '0'.charCodeAt(0);
-const FLAGS = JOURNAL_KINDS.length * SCOPES.length * 4;
+const FLAGS = KINDS.length * SCOPES.length * 4;
 
 /** A mark without its path. `since` is kept to the millisecond, rounded down: a change is never taken for a newer one. */
 export function encodeMark({ kind, scope, gone, alone, since, why }: Omit<JournalMark, 'path'>): string {
-  const flags =
-    (JOURNAL_KINDS.indexOf(kind) * SCOPES.length + SCOPES.indexOf(scope)) * 4 + (gone ? 2 : 0) + (alone ? 1 : 0);
+  const flags = (KINDS.indexOf(kind) * SCOPES.length + SCOPES.indexOf(scope)) * 4 + (gone ? 2 : 0) + (alone ? 1 : 0);
   const head = String.fromCharCode(FIRST_FLAG + flags) + Math.floor(since).toString(36);
   return why === undefined ? head : head + JSON.stringify(why);
 }
@@ -50,7 +51,7 @@ export function decodeMark(path: RelativePath, value: string): JournalMark | und
   const quote = value.indexOf('"');
   const digits = value.slice(1, quote < 0 ? value.length : quote);
   const since = /^[0-9a-z]{1,11}$/.test(digits) ? parseInt(digits, 36) : NaN;
-  const kind = JOURNAL_KINDS[Math.floor(flags / (SCOPES.length * 4))];
+  const kind = KINDS[Math.floor(flags / (SCOPES.length * 4))];
   const scope = SCOPES[Math.floor(flags / 4) % SCOPES.length];
   if (!(flags >= 0 && flags < FLAGS) || kind === undefined || scope === undefined) return undefined;
   if (!Number.isSafeInteger(since)) return undefined;

@@ -100,22 +100,26 @@ export class SectionImage {
 
   /**
    * Takes what has changed in the marks as stored: first what is put, then what is removed. A mark that is removed may
-   * have been folded into one that is put, and all are asked for at one moment, so cut off anywhere nothing is missing.
+   * have been folded into one that is put, and all are asked for at one moment (that of the first step), so cut off
+   * anywhere nothing is missing.
    */
-  takeMarks(): RecordChange[] {
-    const told = this.#told;
-    const isUnknown = this.#isUnknown;
+  *takeMarks(): Generator<RecordChange> {
+    const { present, absent } = this.#isUnknown ? this.#askForAll() : this.#askFor(this.#told);
     this.#told = new Set();
     this.#isUnknown = false;
-    if (!isUnknown) return this.#changesAt(told);
-    const present = new Set<RelativePath>();
-    const changes: RecordChange[] = [];
-    for (const mark of this.#source.image()) {
-      present.add(mark.path);
-      this.#put(mark, changes);
+    for (const mark of present) {
+      const before = this.#stored.get(mark.path);
+      const value = encodeMark(mark);
+      if (before === value) continue;
+      this.#stored.set(mark.path, value);
+      yield { key: this.#prefix + mark.path, before, value };
     }
-    for (const path of this.#stored.keys()) if (!present.has(path)) this.#remove(path, changes);
-    return changes;
+    for (const path of absent) {
+      const before = this.#stored.get(path);
+      if (before === undefined) continue;
+      this.#stored.delete(path);
+      yield { key: this.#prefix + path, before, value: undefined };
+    }
   }
 
   /** Takes the change of the facts as stored. */
@@ -127,32 +131,29 @@ export class SectionImage {
     return [{ key: this.#factsKey, before, value }];
   }
 
-  #changesAt(paths: Iterable<RelativePath>): RecordChange[] {
-    const changes: RecordChange[] = [];
+  #askFor(paths: Iterable<RelativePath>): Answer {
+    const present: JournalMark[] = [];
     const absent: RelativePath[] = [];
     for (const path of paths) {
       const mark = this.#source.imageOf(path);
       if (mark === undefined) absent.push(path);
-      else this.#put(mark, changes);
+      else present.push(mark);
     }
-    for (const path of absent) this.#remove(path, changes);
-    return changes;
+    return { present, absent };
   }
 
-  #put(mark: JournalMark, changes: RecordChange[]): void {
-    const before = this.#stored.get(mark.path);
-    const value = encodeMark(mark);
-    if (before === value) return;
-    this.#stored.set(mark.path, value);
-    changes.push({ key: this.#prefix + mark.path, before, value });
+  #askForAll(): Answer {
+    const present = [...this.#source.image()];
+    if (this.#stored.size === 0) return { present, absent: [] };
+    const paths = new Set(present.map(({ path }) => path));
+    return { present, absent: [...this.#stored.keys()].filter((path) => !paths.has(path)) };
   }
+}
 
-  #remove(path: RelativePath, changes: RecordChange[]): void {
-    const before = this.#stored.get(path);
-    if (before === undefined) return;
-    this.#stored.delete(path);
-    changes.push({ key: this.#prefix + path, before, value: undefined });
-  }
+/** What is to be stored now, and of which paths nothing. */
+interface Answer {
+  readonly present: readonly JournalMark[];
+  readonly absent: readonly RelativePath[];
 }
 
 function* marksOf(saved: ReadonlyMap<RelativePath, string>): Generator<JournalMark> {

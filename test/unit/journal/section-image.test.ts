@@ -36,9 +36,11 @@ function opened(...marks: readonly JournalMark[]): { owner: Owner; section: Sect
   return { owner, section };
 }
 
+const written = (section: SectionImage): RecordChange[] => [...section.takeMarks()];
+
 /** Changes for a reader: `+path` was put, `-path` removed. */
-const inWords = (changes: readonly RecordChange[]): string[] =>
-  changes.map(({ key, value }) => `${value === undefined ? '-' : '+'}${parseKey(key)?.path}`);
+const inWords = (changes: Iterable<RecordChange>): string[] =>
+  [...changes].map(({ key, value }) => `${value === undefined ? '-' : '+'}${parseKey(key)?.path}`);
 
 describe('a section', () => {
   test('writes what it was told of', () => {
@@ -46,12 +48,12 @@ describe('a section', () => {
     expect(section.hasNews).toBe(true);
     expect(inWords(section.takeMarks())).toEqual(['+a', '+b']);
     expect(section.hasNews).toBe(false);
-    expect(section.takeMarks()).toEqual([]);
+    expect(written(section)).toEqual([]);
   });
 
   test('writes nothing of what came and went since it was last asked', () => {
     const { owner, section } = opened(mark('a'));
-    section.takeMarks();
+    written(section);
     owner.marks.set('b', mark('b'));
     section.tell('b');
     owner.marks.delete('b');
@@ -60,12 +62,12 @@ describe('a section', () => {
     section.tell('a');
     owner.marks.set('a', mark('a'));
     section.tell('a');
-    expect(section.takeMarks()).toEqual([]);
+    expect(written(section)).toEqual([]);
   });
 
   test('writes marks before it removes those that were folded into them', () => {
     const { owner, section } = opened(mark('d/a'), mark('d/b'));
-    section.takeMarks();
+    written(section);
     owner.marks.clear();
     owner.marks.set('d', mark('d', { scope: 'listing' }));
     for (const path of ['d/a', 'd', 'd/b']) section.tell(path);
@@ -74,15 +76,15 @@ describe('a section', () => {
 
   test('says what a record was, for the tally', () => {
     const { owner, section } = opened(mark('a'));
-    const [first] = section.takeMarks();
+    const [first] = written(section);
     owner.marks.delete('a');
     section.tell('a');
-    expect(section.takeMarks()).toEqual([{ key: first!.key, before: first!.value, value: undefined }]);
+    expect(written(section)).toEqual([{ key: first!.key, before: first!.value, value: undefined }]);
   });
 
   test('that was told of more paths than it remembers compares all of its image', () => {
     const { owner, section } = opened(mark('a'), mark('b'), mark('c'));
-    section.takeMarks();
+    written(section);
     owner.marks.delete('b');
     owner.marks.set('d', mark('d'));
     for (let index = 0; index <= MOST_TOLD; index++) section.tell(`x/${index}`);
@@ -90,14 +92,14 @@ describe('a section', () => {
     expect(inWords(section.takeMarks())).toEqual(['+d', '-b']);
     expect(owner.asked).toBe(0);
     section.tell('a');
-    section.takeMarks();
+    written(section);
     expect(owner.asked).toBe(1);
   });
 
   test('gives all of it to a database in which nothing is', () => {
     const { owner, section } = opened(mark('a'), mark('b'));
     section.keep('{}');
-    section.takeMarks();
+    written(section);
     section.takeFacts();
     owner.marks.delete('b');
     section.startOver();
@@ -136,7 +138,7 @@ describe('a section of an earlier run', () => {
     const section = earlier();
     expect(section.hasNews).toBe(false);
     section.startOver();
-    expect(section.takeMarks()).toMatchObject([{ value: encodeMark(saved) }]);
+    expect(written(section)).toMatchObject([{ value: encodeMark(saved) }]);
     expect(section.takeFacts()).toMatchObject([{ value: '{"x":1}' }]);
     expect(section.open(new Owner())).toEqual([saved]);
   });
