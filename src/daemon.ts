@@ -1,32 +1,46 @@
 /** The composition root: makes the parts from a configuration, starts them in order and stops them in reverse. */
 import { lstatSync, realpathSync } from 'node:fs';
-import type { Config, LocalPathConfig } from './config/config.js';
-import { createFilter } from './core/filter.js';
+import { join as joinPaths } from 'node:path';
+import type { Config, LocalPathConfig, RemoteConfig } from './config/config.js';
+import { createFilter, type Filter } from './core/filter.js';
+
 import { decode, fromText, join, toBytes, type RelativePath } from './core/relative-path.js';
 import { systemClock, type Clock } from './clock.js';
 import { messageOf, SersyncError, StartError } from './errors.js';
 import { createEvents, type Events } from './events.js';
+import { LevelJournal } from './journal/level-journal.js';
 import type { Logger } from './logger.js';
+import { mountsBelow } from './mount-points.js';
 import { logEvents } from './observe/event-log.js';
 import { FailLog } from './observe/fail-log.js';
+import type { HeldDeletions, ServiceStatus } from './observe/status.js';
 import { FILTER_QUEUE_TIMES, FilterQueue } from './queue/filter-queue.js';
-import { Replica, REPLICA_LIMITS, type ReplicaStatus } from './replicate/replica.js';
-import { Replicator } from './replicate/replicator.js';
+import { NO_JOURNAL, type DeleteGuard, type Journal } from './replicate/ports.js';
+import { Replica, REPLICA_LIMITS } from './replicate/replica.js';
+import { ToldNames } from './core/told-names.js';
+import { Replicator, type SourceReader } from './replicate/replicator.js';
 import { scheduleResync } from './schedule/resync-schedule.js';
+import { heldDeletionsOf, rootStatusOf } from './service-status.js';
 import { DeleteMemory } from './transfer/delete-memory.js';
 import { DELETES_BY_RULES } from './transfer/delete-rules.js';
 import { findLauncher } from './transfer/launcher.js';
 import { TransferPool } from './transfer/pool.js';
 import { LIST_ON_STDIN, readParams, remoteName, type RemoteTarget } from './transfer/rsync-args.js';
 import { checkRsync } from './transfer/rsync-version.js';
-import { identify, Source } from './transfer/source.js';
+import { Source } from './transfer/source.js';
+import { readPresent, touchClock } from './watch/kernel-time.js';
 import { selectWatcher } from './watch/select-watcher.js';
+import { ThreadWalker } from './watch/tree-walker.js';
 
 export interface ServiceOptions {
   /** `-r`: a full resync of every remote once the watch is up. */
   readonly resync: boolean;
   /** `-n`: worker threads at most. */
   readonly threads: number;
+  /** Where the journal is kept. Without it nothing is known of what an earlier run left. */
+  readonly stateDirectory?: string;
+  /** Of the program, for the status. */
+  readonly version?: string;
   readonly logger: Logger;
   /** Called with the bus before anything starts, for observers of the caller. */
   readonly onEvents?: (events: Events) => void;
@@ -37,6 +51,10 @@ export interface ServiceOptions {
 
 export interface Service {
   status(): ServiceStatus;
+  /** The deletions that wait for a person or for the source. */
+  held(): HeldDeletions;
+  /** A person has said that they may go. Returns how many names and places that is. */
+  release(): number;
   /** Resolves when the full resync of `-r` has been through; at once without `-r`. */
   readonly resynced: Promise<void>;
   /** Lets what is in flight end within `graceMs`, ends the rest, leaves no rsync behind. Idempotent. */
@@ -45,10 +63,11 @@ export interface Service {
   cancel(): void;
 }
 
-export interface ServiceStatus {
-  readonly roots: readonly { readonly root: string; readonly remotes: readonly ReplicaStatus[] }[];
-}
-
+/** A comparison may delete so many names without being asked, whatever part of the remote that is. */
+const DELETE_LIMIT_NAMES = 100;
+const MINUTE_MS = 60_000;
+/** The file in the state directory that is touched to read the kernel's time. */
+const CLOCK_FILE = 'clock';
 /** Failures come in crowds: the fail log is written once for those of this time. */
 const FAIL_LOG_AFTER_MS = 300;
 /** Lanes of one remote at most, whatever `-n` allows. */
@@ -59,7 +78,8 @@ const MAX_LANES = REPLICA_LIMITS.lanes;
  * cannot be, and nothing is left running then. A remote that is away is no reason.
  */
 export async function startService(config: Config, options: ServiceOptions): Promise<Service> {
-  const { logger, clock = systemClock, rsync = 'rsync' } = options;
+  const { logger, clock = systemClock, rsync = 'rsync', stateDirectory } = options;
+  const startedAt = Date.now();
   const events = createEvents((error) => {
     logger.error('observer:failed', { error: messageOf(error) });
   });
@@ -82,19 +102,38 @@ export async function startService(config: Config, options: ServiceOptions): Pro
     const pool = new TransferPool(options.threads, lanes * remotes);
     release.push(() => pool.close());
 
-    const parts: Parts = { config, events, logger, clock, pool, lanes, rsync, launcher: findLauncher() };
-    const replicators = config.localPaths.map((localPath) => createReplicator(localPath, parts));
+    const kept = stateDirectory === undefined ? undefined : await openJournal(stateDirectory, { events, clock });
+    if (kept !== undefined) release.push(() => kept.close());
+    const journal = kept ?? NO_JOURNAL;
+    const parts: Parts = {
+      config,
+      events,
+      logger,
+      clock,
+      pool,
+      lanes,
+      rsync,
+      launcher: findLauncher(),
+      journal,
+      stateDirectory,
+    };
+    const replicators: Replicator[] = [];
+    for (const localPath of config.localPaths) replicators.push(createReplicator(localPath, parts));
+    journal.forgetOthers();
     // Closed after the last run: what fails on the way out is written, too.
     release.push(keepFailLog(replicators, parts));
     let graceMs = 0;
     release.push(() => stopAll(replicators, graceMs));
-    await Promise.all(replicators.map((replicator) => replicator.start()));
+    const request = options.resync ? { reason: '-r', crontab: false, isAsked: true } : undefined;
+    const started = await Promise.all(replicators.map((replicator) => replicator.start(request)));
 
     if (config.crontab !== undefined) {
       const schedule = scheduleResync(
         config.crontab.schedule,
         () => {
-          for (const replicator of replicators) void replicator.resync('crontab', true);
+          for (const replicator of replicators) {
+            void replicator.resync({ reason: 'crontab', crontab: true, isAsked: true });
+          }
         },
         { clock, logger },
       );
@@ -102,18 +141,21 @@ export async function startService(config: Config, options: ServiceOptions): Pro
         schedule.stop();
       });
     }
-    const resynced = options.resync
-      ? Promise.all(replicators.map((replicator) => replicator.resync('-r', false))).then(() => undefined)
-      : Promise.resolve();
     logger.info('service:started', { roots: replicators.length, remotes, lanesPerRemote: lanes });
     return {
-      resynced,
+      resynced: Promise.all(started.map(({ resynced }) => resynced)).then(() => undefined),
       status: () => ({
-        roots: replicators.map(({ root, replicas }) => ({
-          root,
-          remotes: replicas.map((replica) => replica.status()),
-        })),
+        version: options.version ?? '',
+        pid: process.pid,
+        config: config.file,
+        stateDirectory: stateDirectory ?? '',
+        startedAt,
+        at: Date.now(),
+        journal: kept?.status() ?? {},
+        roots: replicators.map(rootStatusOf),
       }),
+      held: () => heldDeletionsOf(replicators),
+      release: () => replicators.reduce((sum, replicator) => sum + replicator.release(), 0),
       async stop(ms) {
         graceMs = ms;
         logger.info('service:stopping', { graceMs });
@@ -136,6 +178,13 @@ async function stopAll(replicators: readonly Replicator[], graceMs: number): Pro
   await Promise.all(replicators.map((replicator) => replicator.stop(graceMs)));
 }
 
+async function openJournal(
+  stateDirectory: string,
+  { events, clock }: Pick<Parts, 'events' | 'clock'>,
+): Promise<LevelJournal> {
+  return LevelJournal.open({ directory: joinPaths(stateDirectory, 'journal'), events, clock });
+}
+
 interface Parts {
   readonly config: Config;
   readonly events: Events;
@@ -145,48 +194,21 @@ interface Parts {
   readonly lanes: number;
   readonly rsync: string;
   readonly launcher: readonly string[];
+  readonly journal: Journal;
+  readonly stateDirectory: string | undefined;
 }
 
 function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Replicator {
-  const { config, events, logger, clock } = parts;
+  const { config, events, logger, clock, journal } = parts;
   const cwd = realpathSync(watch);
   const root = fromText(cwd);
-  const identity = identify(root);
-  if (identity === undefined) throw new StartError('SERSYNC_WATCH_ROOT', `cannot watch ${watch}: it is no directory`);
-
-  const params = readParams(config.rsync.params);
-  const { delete: deleteSwitch } = config.events;
-  const deletes = deleteSwitch || params.deletes;
-  const replicas = remotes.map((remote) => {
-    const target: RemoteTarget = { ...config.rsync, ...remote, params: params.kept };
-    const name = remoteName(target);
-    const memory = new DeleteMemory(clock, () => {
-      events.emit('remote:outdated', { remote: name, ...DELETES_BY_RULES });
-    });
-    const context = {
-      rsync: parts.rsync,
-      launcher: parts.launcher,
-      cwd,
-      root,
-      target,
-      deletes,
-      keepsNewer: params.keepsNewer,
-      excludes: config.excludes,
-      crontabPatterns: config.crontab?.excludes ?? [],
-    };
-    return new Replica({
-      name,
-      transport: parts.pool.transport(context, memory, () => ({ identity, mounts: [], mayBeEmpty: false })),
-      clock,
-      random: Math.random,
-      events,
-      limits: { ...REPLICA_LIMITS, lanes: parts.lanes },
-      deletes,
-    });
-  });
   const source = new Source(root);
+  const { delete: deleteSwitch } = config.events;
+  const deletes = deleteSwitch || readParams(config.rsync.params).deletes;
+  let replicas: readonly Replica[] = [];
+  const filter = createFilter({ excludes: config.excludes, patterns: [] });
   const queue = new FilterQueue({
-    filter: createFilter({ excludes: config.excludes, patterns: [] }),
+    filter,
     switches: { ...config.events, delete: deletes },
     clock,
     times: FILTER_QUEUE_TIMES,
@@ -207,12 +229,89 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
       logger.info('watch:starting', { root: watch, watcher: watcher.kind, why });
       return watcher;
     },
+    walker: new ThreadWalker({ root, excludes: config.excludes }),
+    createTold: () => new ToldNames(),
+    source: sourceReader(root, source, filter, parts.stateDirectory),
     queue,
-    replicas,
+    createReplicas(given) {
+      replicas = remotes.map((remote) => createReplica(remote, { ...given, watch, cwd, root, deletes }, parts));
+      return replicas;
+    },
+    journal,
+    auditEveryMs: config.auditMinutes === 0 ? Infinity : config.auditMinutes * MINUTE_MS,
     clock,
     random: Math.random,
     events,
   });
+}
+
+interface RemoteSource {
+  readonly guard: () => DeleteGuard;
+  readonly sourceNames: () => number;
+  readonly onLinked: () => void;
+  /** As configured, as text for the working directory, and as bytes. */
+  readonly watch: string;
+  readonly cwd: string;
+  readonly root: RelativePath;
+  readonly deletes: boolean;
+}
+
+function createReplica(remote: RemoteConfig, given: RemoteSource, parts: Parts): Replica {
+  const { config, events, clock, pool, journal } = parts;
+  const { cwd, root, watch, deletes, guard, sourceNames, onLinked } = given;
+  const params = readParams(config.rsync.params);
+  const target: RemoteTarget = { ...config.rsync, ...remote, params: params.kept };
+  const name = remoteName(target);
+  const memory = new DeleteMemory(clock, () => {
+    events.emit('remote:outdated', { remote: name, ...DELETES_BY_RULES });
+  });
+  const context = {
+    rsync: parts.rsync,
+    launcher: parts.launcher,
+    cwd,
+    root,
+    target,
+    deletes,
+    keepsNewer: params.keepsNewer,
+    excludes: config.excludes,
+    crontabPatterns: config.crontab?.excludes ?? [],
+  };
+  const percent = config.deleteLimitPercent;
+  return new Replica({
+    name,
+    transport: pool.transport(context, memory, guard),
+    clock,
+    random: Math.random,
+    events,
+    limits: { ...REPLICA_LIMITS, lanes: parts.lanes },
+    deletes,
+    deleteLimit: percent === 'off' ? undefined : { percent, names: DELETE_LIMIT_NAMES },
+    sourceNames,
+    onLinked,
+    journal,
+    key: `remote ${name} of ${watch}`,
+    fingerprint: JSON.stringify([params.kept, config.excludes, config.events, config.rsync.ssh]),
+  });
+}
+
+function sourceReader(
+  root: RelativePath,
+  source: Source,
+  filter: Filter,
+  stateDirectory: string | undefined,
+): SourceReader {
+  return {
+    look: () => {
+      const identity = source.identity();
+      return {
+        identity,
+        mounts: [...mountsBelow(root).values()],
+        isEmpty: identity === undefined || source.isEmpty(),
+      };
+    },
+    present: () => readPresent({ root, filter }),
+    kernelNow: () => (stateDirectory === undefined ? Date.now() : touchClock(joinPaths(stateDirectory, CLOCK_FILE))),
+  };
 }
 
 /** What a new name is, from the disk: absolute path, bytes as in `RelativePath`. */

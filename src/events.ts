@@ -27,6 +27,13 @@ export interface EventMap {
       durationMs: number;
     },
   ];
+  /** A walk could not be carried out; it is tried again. */
+  'walk:failed': [{ root: string; reason: string }];
+  /** The watched directory is not what it was: names are not deleted on the remotes until it is. */
+  'source:troubled': [{ root: string; state: string; reason: string }];
+  'source:well': [{ root: string; durationMs: number }];
+  /** The start has found out where it can go on: `catch-up` from a point in time, or a `resync` and why. */
+  'start:judged': [{ root: string; remote?: string; kind: 'catch-up' | 'resync'; reason: string }];
   /** The journal cannot be written: the service goes on from memory. */
   'journal:failed': [{ directory: string; reason: string; hint: string }];
   'journal:recovered': [{ directory: string; durationMs: number }];
@@ -83,6 +90,8 @@ export interface EventMap {
   'source:refused': [{ remote: string; reason: string; retryInMs: number }];
   /** Names are not deleted on the remote, because the source is empty; tried again when something appears in it. */
   'deletes:held': [{ remote: string; reason: string; count: number }];
+  /** Something is only on the remote and stays there: no full resync has been through, so comparing only copies. Told once. */
+  'deletes:copyOnly': [{ remote: string; count: number }];
   'source:back': [{ remote: string; durationMs: number }];
   'resync:started': [{ remote: string; reason: string }];
   'resync:progress': [

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { isBelow, type RelativePath } from './core/relative-path.js';
 
 /**
- * Where something is mounted below `root` (absolute, bytes as in `RelativePath`), relative to it, each with the number of
- * the mount: `12 sub/dir`. Empty where there is no procfs. proc_pid_mountinfo(5).
+ * Where something is mounted below `root` (absolute, bytes as in `RelativePath`), relative to it, each by what is mounted
+ * there: `12 0:45 /sub sub/dir`. The number of a mount (12) is given away again at once, so its device and the directory
+ * that is mounted belong to it. Empty where there is no procfs. proc_pid_mountinfo(5).
  */
 export function mountsBelow(root: string): Map<string, RelativePath> {
   let text: string;
@@ -15,8 +16,8 @@ export function mountsBelow(root: string): Map<string, RelativePath> {
   }
   const top = root === '/' ? '' : root.slice(1);
   const mounts = text.split('\n').map((line) => {
-    const [id = '', , , , point = ''] = line.split(' ');
-    return { id, path: unescape(point).slice(1) };
+    const [number = '', , device = '', mounted = '', point = ''] = line.split(' ');
+    return { id: `${number} ${device} ${mounted}`, path: unescape(point).slice(1) };
   });
   const below = mounts.filter(({ path }) => isBelow(path, top));
   return new Map(below.map(({ id, path }) => [`${id} ${path}`, path.slice(top === '' ? 0 : top.length + 1)]));

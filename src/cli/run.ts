@@ -1,10 +1,10 @@
 /** The command line from its words to an exit code: 0 done, 1 failed, 2 not understood. */
-import { readFileSync } from 'node:fs';
 import { messageOf, SersyncError, UsageError } from '../errors.js';
 import { isBackgroundChild, reportFailure } from './background.js';
 import { locateService, type ServiceLocation } from './control-client.js';
 import { runHeld, runStatus } from './control-commands.js';
 import { HELP } from './help.js';
+import { packageVersion } from './package-version.js';
 import { parseHeldOptions, parseOptions, parseStatusOptions, type CommandOptions, type Subcommand } from './options.js';
 
 export async function runCommand(argv: readonly string[]): Promise<number> {
@@ -55,9 +55,4 @@ async function print(text: string): Promise<number> {
     });
   });
   return 0;
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

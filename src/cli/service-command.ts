@@ -11,6 +11,7 @@ import { createLogger, type ClosableLogger, type LogTarget } from '../observe/wi
 import { isBackgroundChild, isContainer, reportReady, startInBackground } from './background.js';
 import { claimsOf, takeInstanceLock } from './instance-lock.js';
 import type { Options } from './options.js';
+import { packageVersion } from './package-version.js';
 import { openStateDirectory, stateDirectoryFor } from './state-directory.js';
 
 /** How long runs may go on after the first signal. Below the ten seconds that `docker stop` waits. */
@@ -77,11 +78,14 @@ async function logAndServe(options: Options, surroundings: Surroundings): Promis
     const service = await startService(config, {
       resync: options.resync,
       threads: options.threads,
+      stateDirectory,
+      version: packageVersion(),
       logger,
       onEvents: (events) => {
         if (bars !== undefined) showProgress(events, bars);
       },
     });
+    control.serve(service);
     if (isChild) await reportReady({ pid: process.pid, logPath, statePath: stateDirectory }, process);
     await serve(service, signals, logger);
   } finally {

@@ -84,6 +84,13 @@ export interface Config {
   /** The plugin that follows each synced change (`<sersync><plugin start="true" name=...>`): one of `PLUGIN_NAMES`. */
   readonly afterSyncPlugin?: PluginName;
   readonly plugins: readonly PluginSection[];
+  /**
+   * `<delete limit>`: how much a comparison may delete on a remote without being asked, in percent of what the remote holds
+   * there (and 100 names in any case); `off`: all of it.
+   */
+  readonly deleteLimitPercent: number | 'off';
+  /** `<watcher auditMinutes>`: how often the tree is walked to find what was not told; 0: never. */
+  readonly auditMinutes: number;
   /** `SERSYNC_WATCHER` or `<sersync><watcher kind=...>`: which front end watches the tree. */
   readonly watcher: WatcherChoice;
 }
@@ -113,6 +120,8 @@ export const DEFAULTS = {
   failLog: { path: '/tmp/rsync_fail_log.sh', retryMinutes: 60 },
   crontabEveryMinutes: 600,
   watcher: 'auto',
+  deleteLimitPercent: 50,
+  auditMinutes: 60,
 } as const satisfies {
   host: Config['host'];
   debug: boolean;
@@ -122,4 +131,6 @@ export const DEFAULTS = {
   failLog: FailLogConfig;
   crontabEveryMinutes: number;
   watcher: WatcherChoice;
+  deleteLimitPercent: number;
+  auditMinutes: number;
 };

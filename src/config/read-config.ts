@@ -55,6 +55,8 @@ export function readConfig(
   report.addAll(document.root?.name === 'head' ? checkVocabulary(document.root) : []);
   const diskChecks: DiskCheck[] = [];
   const sersync = only(head, 'sersync', report);
+  const inotify = only(head, 'inotify', report);
+  const watcher = only(sersync, 'watcher', report);
   const crontab = readCrontab(only(sersync, 'crontab', report), report);
   const afterSyncPlugin = readAfterSyncPlugin(head, sersync, report);
   const config: Config = {
@@ -63,7 +65,7 @@ export function readConfig(
     debug: readSwitch(only(head, 'debug', report), 'start', DEFAULTS.debug, report),
     xfs: readSwitch(only(head, 'fileSystem', report), 'xfs', DEFAULTS.xfs, report),
     excludes: readFilter(only(head, 'filter', report), report),
-    events: readEvents(only(head, 'inotify', report), report),
+    events: readEvents(inotify, report),
     ...readDestinations(sersync, purpose, report, diskChecks),
     failLog: readFailLog(only(sersync, 'failLog', report), report),
     ...(crontab === undefined ? {} : { crontab }),
@@ -73,7 +75,9 @@ export function readConfig(
       line: element.line,
       element,
     })),
-    watcher: readWatcher(only(sersync, 'watcher', report), env, report),
+    deleteLimitPercent: readDeleteLimit(childrenOf(inotify, 'delete')[0], report),
+    auditMinutes: readAudit(watcher, report),
+    watcher: readWatcher(watcher, env, report),
   };
   return { config, problems: report.inOrder(), diskChecks };
 }
@@ -279,6 +283,20 @@ function readEvents(element: ConfigElement | undefined, report: Report): EventSw
     attrib: read('attrib'),
     modify: read('modify'),
   };
+}
+
+const PERCENT: NumberRange = { from: 0, to: 100, what: 'off, or a number of percent' };
+const AUDIT_MINUTES: NumberRange = { from: 0, to: 10_000_000, what: 'a number of minutes' };
+
+function readDeleteLimit(element: ConfigElement | undefined, report: Report): Config['deleteLimitPercent'] {
+  if (element === undefined) return DEFAULTS.deleteLimitPercent;
+  if (attributeOf(element, 'limit') === 'off') return 'off';
+  return readNumber(element, 'limit', PERCENT, DEFAULTS.deleteLimitPercent, report);
+}
+
+function readAudit(element: ConfigElement | undefined, report: Report): number {
+  if (element === undefined) return DEFAULTS.auditMinutes;
+  return readNumber(element, 'auditMinutes', AUDIT_MINUTES, DEFAULTS.auditMinutes, report);
 }
 
 type Destinations = Pick<Config, 'localPaths' | 'rsync'>;

@@ -21,7 +21,8 @@ export const HEAD: ElementRule = {
     inotify: {
       attributes: [],
       children: {
-        delete: START,
+        // The limit is ours.
+        delete: leaf('start', 'limit'),
         createFolder: START,
         createFile: START,
         closeWrite: START,
@@ -49,7 +50,7 @@ export const HEAD: ElementRule = {
         crontab: { attributes: ['start', 'schedule'], children: { crontabfilter: EXCLUDES } },
         plugin: leaf('start', 'name'),
         // Ours, not in 2.5.
-        watcher: leaf('kind'),
+        watcher: leaf('kind', 'auditMinutes'),
       },
     },
     plugin: {

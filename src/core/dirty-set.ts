@@ -60,15 +60,36 @@ export function conflicts(upper: Pick<Mark, 'scope' | 'gone'>, levels: number): 
   return levels === 0 || upper.gone || upper.scope === 'subtree' || (upper.scope === 'listing' && levels === 1);
 }
 
+export interface DirtySetOptions {
+  readonly maxMarks?: number;
+  readonly onChanged?: (path: RelativePath) => void;
+}
+
 /** The dirty paths of one remote. Marks that others cover are folded; no two marks in the set cover each other. */
 export class DirtySet {
   readonly #marks = new PathTree<StoredMark>();
   readonly #counts: Record<MarkKind, number> = { entry: 0, large: 0, listing: 0, subtree: 0 };
   readonly #maxMarks: number;
+  readonly #onChanged: (path: RelativePath) => void;
 
-  /** Beyond `maxMarks` the set coarsens itself. */
-  constructor(maxMarks = 100_000) {
+  /**
+   * Beyond `maxMarks` the set coarsens itself. `onChanged` is called for each path whose mark was made, widened or folded
+   * into another one; not for those that are taken.
+   */
+  constructor({ maxMarks = 100_000, onChanged = () => undefined }: DirtySetOptions = {}) {
     this.#maxMarks = maxMarks;
+    this.#onChanged = onChanged;
+  }
+
+  get(path: RelativePath): Mark | undefined {
+    return this.#marks.get(path);
+  }
+
+  /** Whether a look at `path` and all below it would meet what is marked. */
+  overlaps(path: RelativePath): boolean {
+    if (this.#marks.get(path) !== undefined || this.#marks.hasBelow(path)) return true;
+    for (const [above, levels] of this.#marks.above(path)) if (conflicts(above, levels)) return true;
+    return false;
   }
 
   get size(): number {
@@ -90,17 +111,19 @@ export class DirtySet {
     const present = this.#marks.get(path);
     if (present !== undefined) merged = merge(present, merged);
     if (this.#marks.hasBelow(path)) {
-      this.#marks.pruneBelow(path, (below, levels) => {
+      this.#marks.pruneBelow(path, (below, levels, belowPath) => {
         const isCovered = covers(merged, below, levels);
         if (!isCovered) return false;
         merged.since = Math.min(merged.since, below.since);
         this.#counts[kindOf(below)]--;
+        this.#onChanged(belowPath);
         return true;
       });
     }
     if (present !== undefined) this.#counts[kindOf(present)]--;
     this.#counts[kindOf(merged)]++;
     this.#marks.set(path, merged);
+    this.#onChanged(path);
     if (this.#marks.size > this.#maxMarks) this.#coarsen();
   }
 
@@ -168,11 +191,12 @@ export class DirtySet {
 
   #fold(path: RelativePath, scope: Scope): void {
     let since = Infinity;
-    this.#marks.pruneBelow(path, (below, levels) => {
+    this.#marks.pruneBelow(path, (below, levels, belowPath) => {
       const isFolded = scope === 'subtree' || (levels === 1 && below.scope === 'entry');
       if (!isFolded) return false;
       since = Math.min(since, below.since);
       this.#counts[kindOf(below)]--;
+      this.#onChanged(belowPath);
       return true;
     });
     if (since < Infinity) this.mark({ path, scope, gone: false, alone: false, since });

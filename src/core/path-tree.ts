@@ -83,10 +83,10 @@ export class PathTree<Value extends object> {
   }
 
   /** Removes the values strictly below `path` for which `isPruned` says so. */
-  pruneBelow(path: RelativePath, isPruned: (value: Value, levels: number) => boolean): void {
+  pruneBelow(path: RelativePath, isPruned: (value: Value, levels: number, path: RelativePath) => boolean): void {
     const node = this.#find(path);
     if (node?.children === undefined) return;
-    this.#prune(node, isPruned, 1);
+    this.#prune(path, node, isPruned, 1);
     // The node itself may hold nothing now and hang in its parents: setting and deleting it would tidy, and costs more
     // than the few empty nodes, for the caller is about to set a value here.
   }
@@ -142,11 +142,17 @@ export class PathTree<Value extends object> {
     return node;
   }
 
-  #prune(node: Node<Value>, isPruned: (value: Value, levels: number) => boolean, levels: number): void {
+  #prune(
+    path: RelativePath,
+    node: Node<Value>,
+    isPruned: (value: Value, levels: number, path: RelativePath) => boolean,
+    levels: number,
+  ): void {
     if (node.children === undefined) return;
     for (const [name, child] of node.children) {
-      this.#prune(child, isPruned, levels + 1);
-      if (child.value !== undefined && isPruned(child.value, levels)) {
+      const childPath = join(path, name);
+      this.#prune(childPath, child, isPruned, levels + 1);
+      if (child.value !== undefined && isPruned(child.value, levels, childPath)) {
         child.value = undefined;
         this.#size--;
       }

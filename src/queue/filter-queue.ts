@@ -64,6 +64,13 @@ export class FilterQueue {
     return this.#waiting.size;
   }
 
+  /** Since when the oldest of them is being waited for; undefined when there is none. */
+  oldest(): number | undefined {
+    let oldest: number | undefined;
+    for (const { since } of this.#waiting.values()) oldest = Math.min(oldest ?? since, since);
+    return oldest;
+  }
+
   touched(path: RelativePath, hint: Hint): void {
     const { filter, switches, clock } = this.#options;
     const isDirectory = (hint & Hint.directory) !== 0;

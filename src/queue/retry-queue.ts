@@ -52,6 +52,10 @@ export class RetryQueue {
     for (const [, failed] of this.#failed.entries()) yield failed;
   }
 
+  get(path: RelativePath): FailedPath | undefined {
+    return this.#failed.get(path);
+  }
+
   has(path: RelativePath): boolean {
     return this.#failed.get(path) !== undefined;
   }

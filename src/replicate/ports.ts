@@ -47,6 +47,14 @@ export type TransferTask =
       readonly crontab: boolean;
     }
   | {
+      /**
+       * Removes on the remote what runs that broke off have left of files: partial ones, and temporaries of rsync. At, in
+       * or below the looks, according to their scope, whatever `<delete>` says. `extras` holds the names afterwards.
+       */
+      readonly kind: 'sweep';
+      readonly looks: readonly Look[];
+    }
+  | {
       /** Names which of the files are newer on the remote, where the params' `-u` keeps them; changes nothing. */
       readonly kind: 'newer';
       readonly looks: readonly Look[];
@@ -112,6 +120,10 @@ export interface RunReport {
   readonly extras: readonly RelativePath[];
   /** `entries` with `-u` in the params: files that are there and were not sent: equal, or newer on the remote. */
   readonly unsent: readonly RelativePath[];
+  /** `entries`: a file that has more than one name was among them. */
+  readonly isLinked: boolean;
+  /** The run broke off: the files that were sent last. What has arrived of them may have been left on the remote. */
+  readonly cutOff: readonly RelativePath[];
   /** `newer`: the files that stay as they are on the remote. */
   readonly newer: readonly RelativePath[];
   /** Files whose content was sent, and their size in bytes. */
@@ -135,6 +147,8 @@ export const NO_RUN: RunReport = {
   extraneous: 0,
   extras: [],
   unsent: [],
+  cutOff: [],
+  isLinked: false,
   newer: [],
   filesSent: 0,
   bytesSent: 0,
@@ -159,16 +173,20 @@ export interface RunProgress {
   readonly bytesSent: number;
 }
 
+export const JOURNAL_KINDS = ['change', 'resync', 'found', 'held', 'parked', 'sweep'] as const;
+
 /** A mark as the journal keeps it. */
 export interface JournalMark extends DirtyPath {
   /**
    * - `change`: dirty, in flight or waiting to be tried again.
    * - `resync`: a piece of a full resync that is not done.
    * - `found`: only the remote has it; whether it may be deleted is not decided.
-   * - `held`: only the remote has it, and it stays there (`why`) until a person or the source says otherwise.
+   * - `held`: it is not deleted on the remote until a person says so (`why`).
+   * - `parked`: it is not looked at, because of how the source is (`why`), until that changes.
+   * - `sweep`: a run that broke off there may have left partial files on the remote.
    */
-  readonly kind: 'change' | 'resync' | 'found' | 'held';
-  /** `held`: the reason. */
+  readonly kind: (typeof JOURNAL_KINDS)[number];
+  /** `held` and `parked`: the reason. */
   readonly why?: string;
 }
 
@@ -204,6 +222,13 @@ export interface Journal {
   /** Resolves when all that was told before is on the disk, or cannot be. */
   flush(): Promise<void>;
 }
+
+/** Keeps nothing: for a service without a state directory. */
+export const NO_JOURNAL: Journal = {
+  section: () => ({ saved: [], facts: undefined, changed: () => undefined, keep: () => undefined }),
+  forgetOthers: () => undefined,
+  flush: () => Promise.resolve(),
+};
 
 /** A name that changed since a point in time, as the disk tells it. */
 export interface ChangedName {

@@ -7,17 +7,30 @@
  *
  * Every change, retry, lost event and resync is a mark in one of two dirty sets: `changes` (what people wait for) and
  * `resync` (the directories of a full resync, which go when a lane is free). Nothing leaves the sets but into a run, and
- * what a run did not settle is marked again.
+ * what a run did not settle is marked again. The journal holds the image of all of it: dirty, in flight, waiting to be
+ * tried again, held.
  */
 import type { Backoff } from '../core/backoff.js';
-import { DirtySet, type DirtyPath } from '../core/dirty-set.js';
+import { DirtySet, merge, type DirtyPath, type Mark } from '../core/dirty-set.js';
 import { ancestorsOf, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors.js';
 import type { Events } from '../events.js';
 import { RetryQueue, type FailedPath, type Failure } from '../queue/retry-queue.js';
 import { BATCH_KINDS, InFlight, takeBatch, takeWhole, type BatchKind } from './planner.js';
-import { NO_RUN, type Again, type Run, type RunReport, type TransferTask, type Transport } from './ports.js';
+import { Deletions, type Comparer, type DeleteLimit, type HeldName } from './deletions.js';
+import {
+  NO_RUN,
+  type Again,
+  type Journal,
+  type JournalMark,
+  type JournalSection,
+  type JournalSource,
+  type Run,
+  type RunReport,
+  type TransferTask,
+  type Transport,
+} from './ports.js';
 import { Standing } from './standing.js';
 import { judge, type Verdict } from './verdict.js';
 
@@ -70,8 +83,38 @@ export interface ReplicaOptions {
   readonly limits: ReplicaLimits;
   /** Whether names may be deleted on the remote (`<delete>`). */
   readonly deletes: boolean;
+  /** How much a comparison may delete without being asked; undefined: all. */
+  readonly deleteLimit: DeleteLimit | undefined;
+  /** How many names the source holds, as far as that is known; 0 when it is not. */
+  readonly sourceNames: () => number;
+  /** A file that has other names was looked at: those have changed with it, and nobody told of them. */
+  readonly onLinked: () => void;
+  readonly journal: Journal;
+  /** Names the remote's section in the journal. */
+  readonly key: string;
+  /** Of all that decides what should be on the remote: when it is another one, everything is looked at. */
+  readonly fingerprint: string;
 }
 
+/** What the journal keeps of a remote beside its marks. */
+interface Facts {
+  readonly fingerprint: string;
+  /** A full resync that somebody asked for has once been through: comparing may delete. */
+  readonly mayDelete: boolean;
+  /** The full resync under way. */
+  readonly resync?: ResyncRequest;
+}
+
+export interface ResyncRequest {
+  readonly reason: string;
+  /** The crontab's: its patterns hold too. */
+  readonly crontab: boolean;
+  /** Somebody asked for it (`-r`, crontab), so that it may delete what only the remote has. */
+  readonly isAsked: boolean;
+}
+
+/** What was found to be extra is decided about when all of a repair has been compared, at the latest after this long. */
+const JUDGE_AFTER_MS = 10_000;
 /** So many files in a row may each be larger than what is free on the remote before it counts as full. */
 const FULL_AFTER_RUNS = 2;
 
@@ -92,9 +135,7 @@ interface Batch {
 }
 
 /** A full resync under way. */
-interface Resync {
-  readonly reason: string;
-  readonly crontab: boolean;
+interface Resync extends ResyncRequest {
   readonly startedAt: number;
   /** Directories handed out so far and done, for the progress shown. */
   pieces: number;
@@ -118,29 +159,47 @@ export interface ReplicaStatus {
   readonly pending: number;
   readonly inFlight: number;
   readonly retrying: number;
-  /** Deletions that wait until the source holds something again. */
+  /** Names that stay on the remote for now, and why. */
   readonly held: number;
+  readonly heldReasons: readonly string[];
+  /** Comparing may delete here: a full resync has once been through. */
+  readonly mayDelete: boolean;
   readonly resync: { readonly reason: string; readonly fraction: number } | undefined;
   readonly lastSyncedAt: number | undefined;
+  readonly lastError: { readonly at: number; readonly reason: string } | undefined;
   readonly newerOnRemote: number;
 }
 
-export class Replica {
+export class Replica implements JournalSource {
   readonly name: string;
   readonly #options: ReplicaOptions;
-  readonly #changes = new DirtySet();
-  readonly #resyncPieces = new DirtySet();
+  readonly #section: JournalSection;
+  readonly #changes: DirtySet;
+  readonly #resyncPieces: DirtySet;
   readonly #inFlight = new InFlight();
+  /** The looks of the batches in flight: what the journal keeps of them. */
+  readonly #looksInFlight = new Map<RelativePath, DirtyPath & { readonly kind: BatchKind }>();
   readonly #batches = new Set<Batch>();
   readonly #retries: RetryQueue;
-  /** Deletions that wait until the source holds something again. */
-  readonly #held: DirtyPath[] = [];
+  readonly #deletions: Deletions;
+  /** Since when something that was found to be extra waits to be decided about. */
+  #foundAt: number | undefined;
+  #mayDelete: boolean;
+  /** That repairs only copy, as long as no full resync has been through, is told once. */
+  #hasToldCopyOnly = false;
+  /** How many names the source held when it was last resynced. */
+  #resyncNames = 0;
+  /** What the remote holds is known, or all of it is marked. */
+  #isKnown: boolean;
+  /** Why it is not known what the remote holds; undefined when an earlier run of the service has left it in order. */
+  readonly unknownBecause: string | undefined;
   #resync: Resync | undefined;
-  #nextResync: { reason: string; crontab: boolean; whenDone: (() => void)[] } | undefined;
+  #nextResync: (ResyncRequest & { whenDone: (() => void)[] }) | undefined;
   readonly #standing: Standing;
   /** Halved when a run fails and nothing can be named, so that one bad name cannot hold up the others. */
   #entriesPerRun: number;
   #lastSyncedAt: number | undefined;
+  #lastError: { readonly at: number; readonly reason: string } | undefined;
   #newerOnRemote = 0;
   /** When a batch of each kind was last begun, as a count of batches. */
   readonly #lastTurns = new Map<BatchKind, number>();
@@ -167,30 +226,67 @@ export class Replica {
     this.#entriesPerRun = options.limits.entriesPerRun;
     this.#standing = new Standing(options);
     this.#retries = new RetryQueue(options.limits.failedPath, options.random);
+    const onChanged = (path: RelativePath): void => {
+      this.#section.changed(path);
+    };
+    this.#changes = new DirtySet({ onChanged });
+    this.#resyncPieces = new DirtySet({ onChanged });
+    this.#deletions = new Deletions({ limit: options.deleteLimit, onChanged });
+    this.#section = options.journal.section(options.key, this);
+    const facts = readFacts(this.#section.facts);
+    this.#mayDelete = facts?.mayDelete === true;
+    this.unknownBecause = unknownBecause(facts, options.fingerprint);
+    this.#isKnown = this.unknownBecause === undefined;
+    this.#restore(facts);
   }
 
   /** Takes a place to look. Cheap: nothing runs before the current turn of the event loop has ended. */
   mark(dirty: DirtyPath): void {
     this.#changes.mark(dirty);
-    // Something happened in the source: what was held because it is empty may go now.
-    for (const held of this.#held.splice(0)) this.#changes.mark(held);
+    this.#deletions.drop(dirty.path);
     this.#queuePump();
+  }
+
+  /** The source is what it was: what had to wait for that is looked at. */
+  sourceIsBack(): void {
+    this.#markAll(this.#deletions.unpark());
+  }
+
+  /** Whether something waits for `sourceIsBack`. */
+  get waitsForSource(): boolean {
+    return this.#deletions.hasParked;
+  }
+
+  /** The names that stay on the remote for now, and how many more there are that are not kept by name. */
+  held(): { names: HeldName[]; more: number } {
+    return this.#deletions.list();
+  }
+
+  /** A person has said that what is held may go. Returns how many names and places that is. */
+  release(): number {
+    const released = this.#deletions.release();
+    if (released.length > 0) this.#setMayDelete();
+    this.#markAll(released);
+    return released.length;
   }
 
   /**
    * A full resync of the remote; resolves when all of it has been looked at once, or when the remote is stopped. Never two at once: a second one waits
    * for the first, a third joins the second.
    */
-  resync(reason: string, crontab: boolean): Promise<void> {
+  resync(request: ResyncRequest): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#resync === undefined) {
-        this.#startResync(reason, crontab, [resolve]);
-      } else if (this.#nextResync === undefined) {
-        this.#nextResync = { reason, crontab, whenDone: [resolve] };
-      } else {
-        // A resync that leaves nothing out serves the one that does, not the other way round.
-        this.#nextResync.crontab &&= crontab;
-        this.#nextResync.whenDone.push(resolve);
+      const next = this.#nextResync;
+      if (this.#resync === undefined) this.#startResync(request, [resolve]);
+      else if (next === undefined) this.#nextResync = { ...request, whenDone: [resolve] };
+      else {
+        this.#nextResync = {
+          reason: next.isAsked ? next.reason : request.reason,
+          // A resync that leaves nothing out serves the one that does, not the other way round.
+          crontab: next.crontab && request.crontab,
+          isAsked: next.isAsked || request.isAsked,
+          whenDone: [...next.whenDone, resolve],
+        };
       }
     });
   }
@@ -220,9 +316,12 @@ export class Replica {
       pending: this.#changes.size + this.#resyncPieces.size,
       inFlight: this.#inFlight.size,
       retrying: this.#retries.size,
-      held: this.#held.length,
+      held: this.#deletions.size,
+      heldReasons: this.#deletions.reasons(),
+      mayDelete: this.#mayDelete,
       resync: this.#resync && { reason: this.#resync.reason, fraction: fractionOf(this.#resync) },
       lastSyncedAt: this.#lastSyncedAt,
+      lastError: this.#lastError,
       newerOnRemote: this.#newerOnRemote,
     };
   }
@@ -272,6 +371,7 @@ export class Replica {
     this.#cancelTimer = undefined;
     const now = this.#now();
     for (const due of this.#retries.takeDue(now)) this.#changes.mark(due);
+    this.#judgeRepair(now);
 
     const waitsUntil = this.#standing.waitsUntil(now);
     if (waitsUntil !== undefined) {
@@ -407,7 +507,7 @@ export class Replica {
   }
 
   #nextWake(now: number): number | undefined {
-    const wakes = [this.#retries.nextDue()];
+    const wakes = [this.#retries.nextDue(), this.#foundAt && this.#foundAt + JUDGE_AFTER_MS];
     if (this.#changes.size > 0 && this.#batches.size > 0) {
       for (const kind of ['entries', 'trees'] as const) {
         const until = Math.max(this.#gathersUntil(kind, now), this.#restsUntil.get(kind) ?? 0);
@@ -430,9 +530,11 @@ export class Replica {
   #begin(batch: Batch): void {
     this.#batches.add(batch);
     this.#inFlight.add(batch.claims);
+    for (const look of batch.looks) this.#looksInFlight.set(look.path, { ...look, kind: batch.kind });
     batch.settled = this.#carryOut(batch).finally(() => {
       this.#batches.delete(batch);
       this.#inFlight.remove(batch.claims);
+      this.#land(batch);
       this.#restsUntil.clear();
       this.#resync?.sending.delete(batch);
       this.#queuePump();
@@ -451,13 +553,13 @@ export class Replica {
     let extras: readonly RelativePath[] = [];
     try {
       report = await this.#run(batch, task);
-      if (report.extraneous > 0 && this.#options.deletes && isDone(judge(report, this.#options))) {
-        // The directories stay in flight until what is extra in them is known: a crash in between forgets nothing.
-        const comparison = await this.#compare(batch);
+      // The directories stay in flight until what is extra in them is known: a crash in between forgets nothing.
+      const looks = this.#looksToCompare(batch, report);
+      if (looks.length > 0) {
+        const comparison = await this.#compare(batch, looks);
         if (comparison === undefined) report = { ...report, cancelled: true };
         else if (!isDone(judge(comparison, this.#options))) report = comparison;
-        else if (comparison.held !== undefined) report = { ...report, held: heldAll(batch, comparison.held.reason) };
-        else extras = comparison.extras;
+        else extras = this.#keepExtras(batch, looks, comparison);
       }
     } catch (error) {
       // The way to the remote broke, not the remote: treated alike, for nothing was settled.
@@ -468,10 +570,60 @@ export class Replica {
     if (isAsked) await this.#countNewer(batch, report.unsent);
   }
 
+  /** The directories of which it must be known what only the remote has: all that may delete, when something is extra. */
+  #looksToCompare(batch: Batch, report: RunReport): readonly DirtyPath[] {
+    if ((batch.kind !== 'trees' && batch.kind !== 'resync') || batch.isDivision || !this.#options.deletes) return [];
+    if (!isDone(judge(report, this.#options))) return [];
+    if (report.unreadable) {
+      this.#holdUnread(batch.looks);
+      return [];
+    }
+    if (report.extraneous === 0) {
+      this.#deletions.compared(comparerOf(batch), report.names);
+      return [];
+    }
+    const mayInfer = this.#mayDelete || (batch.kind === 'resync' && this.#resync?.isAsked === true);
+    if (mayInfer) return batch.looks;
+    const seen = batch.looks.filter(({ path, gone }) => gone || this.#deletions.isApproved(path));
+    if (seen.length < batch.looks.length && !this.#hasToldCopyOnly) {
+      this.#hasToldCopyOnly = true;
+      this.#options.events.emit('deletes:copyOnly', { remote: this.name, count: report.extraneous });
+    }
+    return seen;
+  }
+
   /** Names what only the remote has; undefined when the service stops, for then no run is begun any more. */
-  async #compare(batch: Batch): Promise<RunReport | undefined> {
+  async #compare(batch: Batch, looks: readonly DirtyPath[]): Promise<RunReport | undefined> {
     if (this.#hasStopped()) return undefined;
-    return this.#run(batch, { kind: 'extras', looks: batch.looks, crontab: batch.crontab });
+    return this.#run(batch, { kind: 'extras', looks, crontab: batch.crontab });
+  }
+
+  /** Sorts what a comparison has found: returns what goes at once, for its deletion was seen or a person has released it. */
+  #keepExtras(batch: Batch, looks: readonly DirtyPath[], comparison: RunReport): readonly RelativePath[] {
+    const { extras, held, names, unreadable } = comparison;
+    if (held !== undefined) {
+      this.#deletions.park(looks, held.reason, extras);
+      this.#tellHeld(held.reason, Math.max(1, extras.length));
+      return [];
+    }
+    if (unreadable) {
+      this.#holdUnread(looks);
+      return [];
+    }
+    const isSeen = belowAny(looks.filter(({ gone }) => gone).map(({ path }) => path));
+    const seen: RelativePath[] = [];
+    const inferred: RelativePath[] = [];
+    for (const path of extras) (isSeen(path) || this.#deletions.isApproved(path) ? seen : inferred).push(path);
+    const count = seen.length === 0 ? Math.max(comparison.extraneous, inferred.length) : inferred.length;
+    const comparer = comparerOf(batch);
+    this.#deletions.found(comparer, { looks, names: inferred, count, sourceNames: names }, this.#now());
+    if (comparer === 'repair' && this.#deletions.hasFound('repair')) this.#foundAt ??= this.#now();
+    return seen;
+  }
+
+  #holdUnread(looks: readonly DirtyPath[]): void {
+    this.#deletions.holdUnread(looks);
+    this.#tellHeld('something could not be read', 0);
   }
 
   /** With `-u`, a file that was not sent is the same on the remote, or newer there and stays: that must be said. */
@@ -523,6 +675,7 @@ export class Replica {
     const verdict = judge(report, this.#options);
     this.#standAfter(verdict, report, batch);
     const now = this.#now();
+    if ('reason' in verdict) this.#lastError = { at: now, reason: verdict.reason };
     switch (verdict.kind) {
       case 'cancelled':
       case 'unreachable':
@@ -545,11 +698,12 @@ export class Replica {
         this.#settleSynced(verdict);
         break;
     }
-    if (report.held !== undefined) this.#tellHeld(report.held);
+    if (report.held !== undefined) this.#tellHeld(report.held.reason, report.held.paths.length);
     this.#settleClean(batch, report, verdict, now);
     this.#lookAgain(batch, report.again, now);
     this.#removeExtras(batch, extras, now);
     this.#speakForRetries(batch, report, verdict, now);
+    if (report.isLinked) this.#options.onLinked();
   }
 
   #settleClean(batch: Batch, report: RunReport, verdict: Verdict, now: number): void {
@@ -562,10 +716,11 @@ export class Replica {
     const again = new Set(report.again.map(({ path }) => path));
     const held = new Set(report.held?.paths);
     for (const look of batch.looks) {
-      if (again.has(look.path) || isFailing(look.path) || this.#isHeld(look, held)) continue;
+      if (again.has(look.path) || isFailing(look.path) || this.#isHeld(look, held, report.held?.reason)) continue;
       oldest = Math.min(oldest, look.since);
       synced++;
       for (const recovered of this.#retries.settle(look, isStillFailing)) {
+        this.#section.changed(recovered.path);
         this.#options.events.emit('path:recovered', {
           remote: this.name,
           path: recovered.path,
@@ -580,6 +735,8 @@ export class Replica {
       this.#resync.bytes += report.bytesSent;
       this.#tellProgress(this.#resync);
     }
+    // What could not be read before may be readable now.
+    if (this.#retries.size === 0) for (const unread of this.#deletions.takeUnread()) this.#changes.mark(unread);
     if (synced === 0) return;
     this.#lastSyncedAt = now;
     this.#options.events.emit('batch:synced', {
@@ -591,16 +748,15 @@ export class Replica {
   }
 
   /** Keeps a deletion that was held back; it was named by itself or by the topmost missing directory above it. */
-  #isHeld(look: DirtyPath, held: ReadonlySet<RelativePath>): boolean {
+  #isHeld(look: DirtyPath, held: ReadonlySet<RelativePath>, reason = ''): boolean {
     if (held.size === 0 || !(held.has(look.path) || [...ancestorsOf(look.path)].some((path) => held.has(path)))) {
       return false;
     }
-    this.#held.push(look);
+    this.#deletions.park([look], reason);
     return true;
   }
 
-  #tellHeld({ reason, paths }: NonNullable<RunReport['held']>): void {
-    const count = paths.length;
+  #tellHeld(reason: string, count: number): void {
     this.#options.events.emit('deletes:held', { remote: this.name, reason, count });
   }
 
@@ -671,6 +827,7 @@ export class Replica {
 
   #fail(dirty: DirtyPath, failure: Failure, now: number, hint?: string): void {
     const failed = this.#retries.add(dirty, failure, now);
+    this.#section.changed(failed.path);
     if (this.#resync !== undefined) this.#resync.failed++;
     this.#options.events.emit('path:failed', {
       remote: this.name,
@@ -711,22 +868,42 @@ export class Replica {
   #speakForRetries(batch: Batch, report: RunReport, verdict: Verdict, now: number): void {
     const isFailing = failingTest(verdict, report);
     for (const failed of this.#retries.triedBy(batch.looks)) {
-      if (report.held !== undefined || isFailing(failed.path)) this.#retries.add(failed, failed.failure, now);
-      else this.#changes.mark(failed);
+      if (report.held !== undefined || isFailing(failed.path)) {
+        this.#section.changed(this.#retries.add(failed, failed.failure, now).path);
+      } else this.#changes.mark(failed);
     }
   }
 
   #removeExtras(batch: Batch, extras: readonly RelativePath[], now: number): void {
-    if (extras.length === 0) return;
+    const sinceOf = timesOf(batch, now);
+    this.#act(extras.map((path) => ({ path, scope: 'entry', gone: false, alone: false, since: sinceOf(path) })));
+  }
+
+  /** What is extra on the remote after a repair is decided about as a whole, and by name then. */
+  #judgeRepair(now: number): void {
+    const isPending = this.#changes.count('listing') + this.#changes.count('subtree') + this.#runsOf('trees') > 0;
+    if (!isPending) this.#deletions.forgetApproved();
+    if (this.#foundAt === undefined || (isPending && now < this.#foundAt + JUDGE_AFTER_MS)) return;
+    this.#foundAt = undefined;
+    const { go, held } = this.#deletions.judge('repair', Math.max(this.#options.sourceNames(), this.#resyncNames));
+    this.#act(go, held);
+  }
+
+  #act(go: readonly DirtyPath[], held?: { readonly reason: string; readonly count: number }): void {
+    if (held !== undefined) this.#tellHeld(held.reason, held.count);
+    if (go.length === 0) return;
     this.#options.events.emit('extras:found', {
       remote: this.name,
-      count: extras.length,
-      examples: extras.slice(0, 10),
+      count: go.length,
+      examples: go.slice(0, 10).map(({ path }) => path),
     });
-    const sinceOf = timesOf(batch, now);
-    for (const path of extras) {
-      this.#changes.mark({ path, scope: 'entry', gone: false, alone: false, since: sinceOf(path) });
-    }
+    this.#markAll(go);
+  }
+
+  #markAll(looks: readonly DirtyPath[]): void {
+    if (looks.length === 0) return;
+    for (const look of looks) this.#changes.mark(look);
+    this.#queuePump();
   }
 
   #hasStopped(): boolean {
@@ -783,27 +960,87 @@ export class Replica {
     return this.#batches.size === 0 && (this.#changes.size === 0 || this.#standing.kind !== 'well');
   }
 
+  // ---- the journal
+
+  imageOf(path: RelativePath): JournalMark | undefined {
+    const marks: Mark[] = [];
+    const flying = this.#looksInFlight.get(path);
+    const piece = this.#resyncPieces.get(path);
+    for (const mark of [this.#changes.get(path), this.#retries.get(path)]) if (mark !== undefined) marks.push(mark);
+    const isChange = marks.length > 0 || (flying !== undefined && flying.kind !== 'resync');
+    if (flying !== undefined) marks.push(flying);
+    if (piece !== undefined) marks.push(piece);
+    const [first, ...others] = marks;
+    if (first === undefined) return this.#deletions.imageOf(path);
+    return { path, ...others.reduce<Mark>(merge, first), kind: isChange ? 'change' : 'resync' };
+  }
+
+  *image(): Generator<JournalMark> {
+    const paths = new Set<RelativePath>(this.#looksInFlight.keys());
+    for (const marks of [this.#changes, this.#resyncPieces, this.#retries])
+      for (const { path } of marks) paths.add(path);
+    for (const path of paths) {
+      const mark = this.imageOf(path);
+      if (mark !== undefined) yield mark;
+    }
+    for (const mark of this.#deletions.image()) if (!paths.has(mark.path)) yield mark;
+  }
+
+  /** Takes up what an earlier run of the service had left undone. */
+  #restore(facts: Facts | undefined): void {
+    const now = this.#now();
+    for (const mark of this.#section.saved) {
+      const dirty = { ...mark, since: Math.min(mark.since, now) };
+      if (mark.kind === 'change') this.#changes.mark(dirty);
+      else if (mark.kind === 'resync') this.#resyncPieces.mark(dirty);
+      else this.#deletions.restore(dirty, facts?.resync === undefined ? 'repair' : 'resync');
+    }
+    if (this.#deletions.hasFound('repair')) this.#foundAt = now;
+    if (facts?.resync !== undefined) {
+      this.#resync = { ...newResync(facts.resync, now, []), pieces: this.#resyncPieces.size };
+      this.#options.events.emit('resync:started', { remote: this.name, reason: facts.resync.reason });
+    } else for (const piece of this.#resyncPieces.take(Infinity, () => true)) this.#changes.mark(piece);
+    this.#keepFacts();
+    this.#queuePump();
+  }
+
+  /** The batch is no longer in flight. */
+  #land({ looks, kind }: Batch): void {
+    for (const { path, scope } of looks) {
+      const flying = this.#looksInFlight.get(path);
+      // A look that was taken later at the same path waits for this one to end, and stays.
+      if (flying?.kind === kind && flying.scope === scope) this.#looksInFlight.delete(path);
+      this.#section.changed(path);
+    }
+  }
+
+  #setMayDelete(): void {
+    this.#mayDelete = true;
+    this.#keepFacts();
+  }
+
+  #keepFacts(): void {
+    const fingerprint = this.#isKnown ? this.#options.fingerprint : '';
+    const { reason, crontab, isAsked } = this.#resync ?? {};
+    const resync = reason === undefined ? {} : { resync: { reason, crontab, isAsked } };
+    this.#section.keep({ fingerprint, mayDelete: this.#mayDelete, ...resync });
+  }
+
   // ---- full resync
 
-  #startResync(reason: string, crontab: boolean, whenDone: (() => void)[]): void {
+  #startResync(request: ResyncRequest, whenDone: (() => void)[]): void {
     const now = this.#now();
-    this.#resync = {
-      reason,
-      crontab,
-      startedAt: now,
-      pieces: 0,
-      piecesDone: 0,
-      files: 0,
-      bytes: 0,
-      failed: 0,
-      sending: new Map(),
-      whenDone,
-    };
+    this.#resync = newResync(request, now, whenDone);
     this.#isIndivisible = false;
     // The full resync is the retry queue's flush: whatever waits there is tried along with it.
     for (const due of this.#retries.takeDue(Infinity)) this.#changes.mark(due);
+    // It finds again what is still extra; the crontab's may leave something out.
+    if (request.isAsked && !request.crontab) this.#deletions.forgetHeld();
+    this.#deletions.begin('resync');
     this.#resyncPieces.mark({ path: ROOT, scope: 'subtree', gone: false, alone: false, since: now });
-    this.#options.events.emit('resync:started', { remote: this.name, reason });
+    this.#isKnown = true;
+    this.#keepFacts();
+    this.#options.events.emit('resync:started', { remote: this.name, reason: request.reason });
     this.#queuePump();
   }
 
@@ -811,6 +1048,12 @@ export class Replica {
     const resync = this.#resync;
     if (resync === undefined || this.#resyncPieces.size > 0 || this.#runsOf('resync') > 0) return;
     this.#resync = undefined;
+    const { go, held, sourceNames } = this.#deletions.judge('resync', 0);
+    this.#resyncNames = sourceNames;
+    this.#act(go, held);
+    // What is held has not been through: its release completes the resync.
+    if (resync.isAsked && held === undefined && !this.#deletions.hasParked) this.#mayDelete = true;
+    this.#keepFacts();
     this.#options.events.emit('resync:finished', {
       remote: this.name,
       reason: resync.reason,
@@ -822,7 +1065,7 @@ export class Replica {
     for (const resolve of resync.whenDone) resolve();
     const next = this.#nextResync;
     this.#nextResync = undefined;
-    if (next !== undefined) this.#startResync(next.reason, next.crontab, next.whenDone);
+    if (next !== undefined) this.#startResync(next, next.whenDone);
   }
 
   #tellProgress(resync: Resync): void {
@@ -848,6 +1091,27 @@ export class Replica {
 
 function fractionOf({ pieces, piecesDone }: Resync): number {
   return pieces === 0 ? 0 : Math.min(1, piecesDone / pieces);
+}
+
+function newResync({ reason, crontab, isAsked }: ResyncRequest, startedAt: number, whenDone: (() => void)[]): Resync {
+  const counts = { pieces: 0, piecesDone: 0, files: 0, bytes: 0, failed: 0 };
+  return { reason, crontab, isAsked, startedAt, ...counts, sending: new Map(), whenDone };
+}
+
+function comparerOf({ kind }: Batch): Comparer {
+  return kind === 'resync' ? 'resync' : 'repair';
+}
+
+/** Facts of an earlier run; undefined when there are none, or none that can be understood. */
+function readFacts(facts: unknown): Facts | undefined {
+  if (typeof facts !== 'object' || facts === null || !('fingerprint' in facts)) return undefined;
+  return facts as Facts;
+}
+
+function unknownBecause(facts: Facts | undefined, fingerprint: string): string | undefined {
+  if (facts === undefined || facts.fingerprint === '') return 'first start: nothing is known of what the remote holds';
+  if (facts.fingerprint !== fingerprint) return 'the configuration has changed';
+  return undefined;
 }
 
 /** When the change at each path of the batch was seen; for any other path, when its oldest was. */
@@ -884,10 +1148,6 @@ function aboveFailing(verdict: Verdict): ReadonlySet<RelativePath> {
 
 function brokeOff(verdict: Verdict): verdict is Extract<Verdict, { kind: 'partial' }> {
   return verdict.kind === 'partial' && verdict.othersMissed;
-}
-
-function heldAll({ looks }: Batch, reason: string): NonNullable<RunReport['held']> {
-  return { reason, paths: looks.map(({ path }) => path) };
 }
 
 function failedToRun(error: unknown): RunReport {

@@ -80,6 +80,9 @@ function judgeWhole(report: RunReport, deletes: boolean): Verdict {
   const failed = complaints.filter((complaint) => isLost(complaint) || (deletes && complaint.kind === 'obstructed'));
   if (failed.length > 0) return partial(report, failed, false);
 
+  // Exit 23 that nothing explains: something is missing and cannot be told.
+  if (exitCode === 23 && !complaints.some(explainsPartial)) return partial(report, [], false);
+
   const vanished = complaints.filter(isOfKind('vanished'));
   if (vanished.length > 0 || exitCode === 24) {
     return { kind: 'moved', vanished: pathsOf(vanished), reason: summary(vanished) ?? describeExit(report) };
@@ -93,8 +96,6 @@ function judgeWhole(report: RunReport, deletes: boolean): Verdict {
       hint: 'remove it on the remote, or switch <delete> on',
     };
   }
-  // Exit 23 with nothing said: something is missing and cannot be told.
-  if (exitCode === 23 && complaints.length === 0) return partial(report, [], false);
   return { kind: 'synced', warnings: complaints.map(({ text }) => text) };
 }
 
@@ -307,6 +308,11 @@ function hintFor(texts: readonly KnownText[], reason: string): { hint?: string }
 
 function isOfKind(kind: ComplaintKind): (complaint: Complaint) => boolean {
   return (complaint) => complaint.kind === kind;
+}
+
+/** Whether rsync exits with 23 for it: a file that vanishes after it was listed makes that 24 (3.5.0). */
+function explainsPartial({ kind, text }: Complaint): boolean {
+  return kind !== 'vanished' || !/^(?:file|directory) has vanished/.test(text);
 }
 
 function isLost(complaint: Complaint): boolean {

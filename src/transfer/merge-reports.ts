@@ -14,6 +14,7 @@ export function mergeReports(first: RunReport, second: RunReport): RunReport {
     extraneous: first.extraneous + second.extraneous,
     extras: [...first.extras, ...second.extras],
     unsent: [...first.unsent, ...second.unsent],
+    cutOff: [...first.cutOff, ...second.cutOff],
     newer: [...first.newer, ...second.newer],
     filesSent: first.filesSent + second.filesSent,
     bytesSent: first.bytesSent + second.bytesSent,
@@ -28,6 +29,11 @@ function endOf({ exitCode, signal, command }: RunReport): Pick<RunReport, 'exitC
 /** Whether the run came to the remote's disk, so that the next one of the task has a chance. */
 export function wentThrough(report: RunReport): boolean {
   return !report.cancelled && badness(report) < ENDS.length;
+}
+
+/** Whether the run ended by itself, so that no file was left in between. rsync(1), "EXIT VALUES": 25 is --max-delete. */
+export function cameToItsEnd({ exitCode }: Pick<RunReport, 'exitCode'>): boolean {
+  return exitCode === 0 || exitCode === 23 || exitCode === 24 || exitCode === 25;
 }
 
 /** From good to bad; 11 may be a full disk, where deletions are what helps. Any other end is worse. */

@@ -96,7 +96,6 @@ function shortFlags(word: string): string {
   return value < 0 ? word.slice(1) : word.slice(1, value);
 }
 
-/** Itemized changes, length and name: read back by `parseItemized` (rsync-output.ts). */
 export interface RunArgs {
   readonly deletes: boolean;
   /** Times are compared to the nanosecond: for what has changed just now. */
@@ -106,8 +105,11 @@ export interface RunArgs {
    * 3.5.0, 7 ms against 50 ms). Only for small files: without a timeout rsync sends nothing while it compares a large one.
    */
   readonly isWatched: boolean;
+  /** May carry large files: they go on where a run broke off, as far as the params allow it (`canResume`). */
+  readonly resumes?: boolean;
   /** `--filter`-like rules for what rsync finds by itself. */
   readonly rules: readonly string[];
+  /** Itemized changes, length and name: read back by `parseItemized` (rsync-output.ts). */
   readonly outFormat: string;
   /** The names as arguments (source-args.ts); without them they come as a list on standard input. */
   readonly names?: readonly string[];
@@ -116,7 +118,8 @@ export interface RunArgs {
 /** Names given on standard input, each for itself; what is missing here is deleted there. */
 export function entriesArgs(target: RemoteTarget, run: RunArgs): string[] {
   const missing = run.deletes ? ['--delete-missing-args', '--force'] : ['--ignore-missing-args'];
-  return rsyncArgs(target, run, ['--no-r', '-d', ...missing, ...precision(target, run.isExact), run.outFormat]);
+  const options = ['--no-r', '-d', ...missing, ...resuming(target, run), ...precision(target, run.isExact)];
+  return rsyncArgs(target, run, [...options, run.outFormat]);
 }
 
 /** Names given on standard input that are there, for a remote that refuses those that are missing (delete-rules.ts). */
@@ -143,8 +146,10 @@ export function treesArgs(target: RemoteTarget, recursive: boolean, run: RunArgs
   return rsyncArgs(target, run, [
     ...depth(recursive),
     ...ask,
+    ...resuming(target, run),
     ...precision(target, run.isExact),
     run.outFormat,
+    ...keepingPartials(target),
     ...run.rules,
   ]);
 }
@@ -158,8 +163,50 @@ export function extrasArgs(target: RemoteTarget, recursive: boolean, run: RunArg
     '--existing',
     '--ignore-existing',
     run.outFormat,
+    ...keepingPartials(target),
     ...run.rules,
   ]);
+}
+
+/** What a run that broke off had of a file: in this directory beside the file, or as `.NAME.` and six of these letters. */
+export const PARTIAL_DIR = '.rsync-partial';
+const TEMPORARY_PATTERN = `.*.${'[A-Za-z0-9]'.repeat(6)}`;
+
+/**
+ * Lists what runs that broke off may have left in the directories given on standard input; changes nothing. The sender
+ * names directories only, and on the receiver nothing else is at risk, so that little is sent.
+ */
+export function leftoversArgs(target: RemoteTarget, recursive: boolean, run: RunArgs): string[] {
+  const atRisk = [`${PARTIAL_DIR}/`, `${PARTIAL_DIR}/**`, TEMPORARY_PATTERN].map((pattern) => `--filter=R ${pattern}`);
+  const rules = ['--filter=!', ...atRisk, '--filter=P *', '--filter=S */', '--filter=H *'];
+  const listing = ['-n', ...depth(recursive), '--delete', '--existing', '--ignore-existing', run.outFormat];
+  return rsyncArgs(target, run, [...listing, ...rules]);
+}
+
+const NOT_RESUMABLE =
+  /^--(inplace|append|append-verify|write-devices|whole-file|delay-updates|no-partial|partial-dir(=.*)?)$/;
+const WHOLE_FILE_FLAG = /W/g;
+
+/**
+ * Whether the params leave it to us what becomes of a file that was sent in part (rsync(1), --partial-dir): `--inplace`
+ * and what implies it, and `--append`, cannot go with it; with `--whole-file` nothing is resumed; `--delay-updates` keeps
+ * whole files in that directory; their own directory and their no stand. `--partial` (`-P`) is for the same end: it would
+ * leave the part in place of the whole file.
+ */
+export function canResume(params: readonly string[]): boolean {
+  return takeOut(params, NOT_RESUMABLE, WHOLE_FILE_FLAG).dropped.length === 0;
+}
+
+function resuming({ params }: RemoteTarget, { resumes = false }: RunArgs): string[] {
+  return resumes && canResume(params) ? [`--partial-dir=${PARTIAL_DIR}`] : [];
+}
+
+/**
+ * A part that waits is not extra, unless the directory is that holds it. rsync has this rule by itself, but behind all
+ * others; and for the receiver only, so that a directory of this name in the source is sent like any other.
+ */
+function keepingPartials({ params }: RemoteTarget): string[] {
+  return canResume(params) ? [`--filter=-rp ${PARTIAL_DIR}/`] : [];
 }
 
 /**

@@ -13,7 +13,7 @@ import type { Complaint, ComplaintKind, RunReport } from '../replicate/ports.js'
  */
 export const OUT_FORMAT = '--out-format=%i %l %n';
 
-/** One line of `OUT_FORMAT`. rsync says "sent" when it has sent the content, not when the remote has stored it. */
+/** One line of `OUT_FORMAT`. rsync says "sent" when it begins to send the content, not when the remote has stored it. */
 export interface ItemizedLine {
   /** Relative to the destination; directories without the slash at their end. */
   readonly path: RelativePath;

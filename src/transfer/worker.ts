@@ -1,7 +1,7 @@
 /** Runs in a thread of the pool: carries out one task with one rsync and reports how it went. */
 import type { MessagePort } from 'node:worker_threads';
 import { createFilter, type Filter, type FilterSpec } from '../core/filter.js';
-import { ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
+import { parentOf, ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
 import { temporaryRules } from '../core/temporaries.js';
 import {
   NO_RUN,
@@ -13,11 +13,14 @@ import {
 } from '../replicate/ports.js';
 import { holdBack, reasonToKeep, refusal, REPLACED } from './delete-guard.js';
 import { canDeleteByRules, planDeletions, refusesMissingNames, type DeletesBy } from './delete-rules.js';
-import { mergeReports, wentThrough } from './merge-reports.js';
+import { isLeftover, leftoverPlaces, partialDirOf } from './leftovers.js';
+import { cameToItsEnd, mergeReports, wentThrough } from './merge-reports.js';
 import {
+  canResume,
   deletionArgs,
   entriesArgs,
   extrasArgs,
+  leftoversArgs,
   modulePrefixOf,
   presentArgs,
   treesArgs,
@@ -62,6 +65,12 @@ export interface WorkerJob {
 /** Runs of smaller files only are watched for silence from here (rsync-args.ts says why). */
 const WATCHED_BELOW_BYTES = 8 * 1024 * 1024;
 const SILENCE_MS = 30_000;
+/** rsync(1): "Error in file I/O", such as a full disk. */
+const BROKEN_FILE = 11;
+/** Of a run that broke off so many files are told that were sent last. */
+const CUT_OFF_AT_MOST = 1_000;
+/** A run that changes nothing. */
+const LISTING: RunArgs = { deletes: false, isExact: false, isWatched: false, rules: [], outFormat: OUT_FORMAT };
 /** How often progress is told at most. */
 const PROGRESS_EVERY_MS = 200;
 
@@ -74,9 +83,11 @@ export default async function carryOut({ context, guard, task: packed, port }: W
     case 'entries':
       return sendEntries(context, guard, source, task, port);
     case 'trees':
-      return sendTrees(context, source, task, port);
+      return sendTrees(context, guard, source, task, port);
     case 'extras':
       return listExtras(context, guard, source, task, port);
+    case 'sweep':
+      return sweep(context, guard, source, task, port);
     case 'newer':
       return listNewer(context, task, port);
     case 'divide':
@@ -108,9 +119,11 @@ async function sendEntries(
   const isWatched = survey.largest < WATCHED_BELOW_BYTES;
   const sent = new Set<RelativePath>();
   const isOurs = within([...names.keys()]);
+  // What is missing may be a directory of partial files, which rsync protects in a run that makes them.
+  const resumes = !isWatched && [...names.values()].every((state) => state === 'there');
   const report = await sendNames(context, {
     names,
-    runArgs: { deletes, isExact: true, isWatched, rules: [], outFormat: OUT_FORMAT },
+    runArgs: { deletes, isExact: true, isWatched, resumes, rules: [], outFormat: OUT_FORMAT },
     run: ({ args, list, shownArgs = args }) =>
       runTask(context, port, {
         args,
@@ -123,7 +136,7 @@ async function sendEntries(
       }),
   });
   return {
-    ...report,
+    ...(resumes ? await dropParts(context, guard, source, report, port) : report),
     ...outcome,
     unsent: context.keepsNewer ? survey.files.filter((path) => !sent.has(path)) : [],
     again: [...again, ...surveyAfter(source, names), ...report.again],
@@ -185,6 +198,80 @@ async function sendByRules(target: RemoteTarget, { names, runArgs, run }: NamesT
   return report;
 }
 
+/** A file that the remote has no room for must not keep what room there was: other files need it. */
+async function dropParts(
+  context: WorkerContext,
+  guard: DeleteGuard,
+  source: Source,
+  report: RunReport,
+  port: MessagePort,
+): Promise<RunReport> {
+  if (report.exitCode !== BROKEN_FILE || report.cancelled || !canResume(context.target.params)) return report;
+  const lost = report.complaints.flatMap(({ path, kind }) => (kind === 'lost' ? (path ?? []) : []));
+  return mergeReports(report, await removeLeftovers(context, guard, source, lost.map(partialDirOf), port));
+}
+
+/** Lists what runs that broke off have left, and removes it. */
+async function sweep(
+  context: WorkerContext,
+  guard: DeleteGuard,
+  source: Source,
+  task: Extract<TransferTask, { kind: 'sweep' }>,
+  port: MessagePort,
+): Promise<RunReport> {
+  const places = leftoverPlaces(source, task.looks);
+  const filter = filterFor(context, false);
+  const found = new Set<RelativePath>();
+  let report = NO_RUN;
+  for (const scope of ['subtree', 'listing'] as const) {
+    const directories = places.directories.filter((look) => look.scope === scope);
+    if (directories.length === 0 || !wentThrough(report)) continue;
+    const listing = await runTask(context, port, {
+      args: leftoversArgs(context.target, scope === 'subtree', LISTING),
+      input: [directoryList(directories)],
+      isOurs: within(directories.map(({ path }) => path)),
+      onExtra: (path, isDirectory) => {
+        if (filter.isExcluded(parentOf(path), true)) return;
+        if (isLeftover(source, places, path, isDirectory)) found.add(path);
+      },
+    });
+    report = mergeReports(report, listing);
+  }
+  if (!wentThrough(report)) return report;
+  return mergeReports(report, await removeLeftovers(context, guard, source, [...found], port));
+}
+
+/** Removes names that we have put there ourselves, so whatever `<delete>` says. */
+async function removeLeftovers(
+  context: WorkerContext,
+  guard: DeleteGuard,
+  source: Source,
+  paths: readonly RelativePath[],
+  port: MessagePort,
+): Promise<RunReport> {
+  const missing = paths.filter((path) => source.look(path).kind === 'missing');
+  const held = holdBack(missing, reasonToKeep(guard, source), guard, source);
+  const kept = new Set(held?.paths);
+  const names = new Map(missing.filter((path) => !kept.has(path)).map((path) => [path, 'missing'] as const));
+  const outcome = held === undefined ? {} : { held };
+  if (names.size === 0) return { ...NO_RUN, ...outcome };
+  const isOurs = within([...names.keys()]);
+  const report = await sendNames(context, {
+    names,
+    runArgs: { deletes: true, isExact: true, isWatched: true, rules: [], outFormat: OUT_FORMAT },
+    run: ({ args, list, shownArgs = args }) =>
+      runTask(context, port, {
+        args,
+        shownArgs,
+        input: list === undefined ? [] : [list],
+        isWatched: true,
+        isOurs,
+        mustStandIn: guard.identity,
+      }),
+  });
+  return { ...report, ...outcome, extras: [...names.keys()] };
+}
+
 /** Which of the files are newer on the remote, so that `-u` keeps them there. */
 async function listNewer(
   context: WorkerContext,
@@ -194,24 +281,19 @@ async function listNewer(
   const newer: RelativePath[] = [];
   const paths = task.looks.map(({ path }) => path);
   const report = await runTask(context, port, {
-    args: newerArgs(context.target, {
-      deletes: false,
-      isExact: false,
-      isWatched: true,
-      rules: [],
-      outFormat: OUT_FORMAT,
-    }),
+    args: newerArgs(context.target, { ...LISTING, isWatched: true }),
     isWatched: true,
     input: [nameList(paths)],
     isOurs: within(paths),
     onSent: (path) => newer.push(path),
   });
-  return { ...report, newer };
+  return { ...report, newer, cutOff: [] };
 }
 
 /** The directories with what is in them. */
 async function sendTrees(
   context: WorkerContext,
+  guard: DeleteGuard,
   source: Source,
   task: Extract<TransferTask, { kind: 'trees' }>,
   port: MessagePort,
@@ -226,6 +308,7 @@ async function sendTrees(
     deletes: context.deletes,
     isExact: !task.resync,
     isWatched: false,
+    resumes: true,
     rules: rulesFor(context, task.crontab),
     outFormat: OUT_FORMAT,
   };
@@ -245,7 +328,7 @@ async function sendTrees(
     onCreated: (path) => created.push(path),
   });
   return {
-    ...report,
+    ...(await dropParts(context, guard, source, report, port)),
     extraneous: isWalked && context.deletes ? 1 : report.extraneous,
     again: [...again, ...surveySent(source, created), ...report.again],
   };
@@ -265,11 +348,8 @@ async function listExtras(
   const found = new ExtraNames(filterFor(context, task.crontab));
   const report = await runTask(context, port, {
     args: extrasArgs(context.target, directories[0]?.scope === 'subtree', {
-      deletes: false,
-      isExact: false,
-      isWatched: false,
+      ...LISTING,
       rules: rulesFor(context, task.crontab),
-      outFormat: OUT_FORMAT,
     }),
     input: [directoryList(directories)],
     isOurs: within(directories.map(({ path }) => path)),
@@ -338,6 +418,7 @@ async function runTask(
   const startedAt = performance.now();
   const [program = rsync, ...programArgs] = [...launcher, rsync, ...args];
   const source = new Source(root);
+  const sentLast: RelativePath[] = [];
   let filesSent = 0;
   let bytesSent = 0;
   let toldAt = startedAt;
@@ -365,6 +446,8 @@ async function runTask(
       if (item.isCreated) onCreated?.(item.path);
       if (!item.isSentFile) return;
       onSent?.(item.path);
+      if (sentLast.length >= 2 * CUT_OFF_AT_MOST) sentLast.splice(0, CUT_OFF_AT_MOST);
+      sentLast.push(item.path);
       filesSent++;
       bytesSent += item.length;
       const now = performance.now();
@@ -395,6 +478,7 @@ async function runTask(
     ...(isAstray ? { refused: REPLACED } : {}),
     cancelled,
     ...complaints.result(),
+    cutOff: cameToItsEnd(exit) ? [] : sentLast.slice(-CUT_OFF_AT_MOST),
     filesSent,
     bytesSent,
     durationMs: performance.now() - startedAt,

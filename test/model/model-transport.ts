@@ -75,6 +75,11 @@ export class ModelTransport implements Transport {
     return this.#runs.size;
   }
 
+  /** The service was killed, and its rsyncs with it: what they had done stays done. */
+  abandon(): void {
+    this.#runs.clear();
+  }
+
   begin(task: TransferTask): Run {
     const done = new Promise<RunReport>((resolve, reject) => {
       this.#runs.add({ steps: this.#carryOut(task), resolve, reject });
@@ -255,7 +260,7 @@ export class ModelTransport implements Transport {
 }
 
 function complain(kind: Complaint['kind'], path: RelativePath): Complaint {
-  return { kind, path, text: `${kind}: ${path}` };
+  return { kind, path, text: `${kind === 'vanished' ? 'file has vanished' : kind}: ${path}` };
 }
 
 function report(fields: Partial<RunReport> & { again?: readonly Again[] }): RunReport {

@@ -1,13 +1,16 @@
 import { join, nameOf, parentOf, ROOT, type RelativePath } from '../../src/core/relative-path.js';
+import type { Scope } from '../../src/core/scope.js';
 import type { Child, Disk, Found } from '../../src/transfer/survey.js';
 
 export interface FileNode {
   readonly kind: 'file';
   content: number;
+  ctime?: number;
 }
 
 export interface DirectoryNode {
   readonly kind: 'directory';
+  ctime?: number;
   readonly children: Map<string, Node>;
 }
 
@@ -18,6 +21,8 @@ export const newDirectory = (): DirectoryNode => ({ kind: 'directory', children:
 /** A tree in memory, for the disk and for the remotes. A file of content 99 and more counts as large. */
 export class ModelTree implements Disk {
   readonly root = newDirectory();
+  /** The kernel's clock: whoever changes the tree moves it. */
+  time = 0;
 
   get(path: RelativePath): Node | undefined {
     let node: Node | undefined = this.root;
@@ -37,12 +42,43 @@ export class ModelTree implements Disk {
   /** Puts a node; false when the parent is no directory. */
   put(path: RelativePath, node: Node): boolean {
     const parent = this.directory(parentOf(path));
-    parent?.children.set(nameOf(path), node);
-    return parent !== undefined;
+    if (parent === undefined) return false;
+    parent.children.set(nameOf(path), node);
+    node.ctime = parent.ctime = this.time;
+    return true;
+  }
+
+  write(node: FileNode, content: number): void {
+    node.content = content;
+    node.ctime = this.time;
   }
 
   remove(path: RelativePath): void {
-    this.directory(parentOf(path))?.children.delete(nameOf(path));
+    const parent = this.directory(parentOf(path));
+    if (parent === undefined) return;
+    parent.children.delete(nameOf(path));
+    parent.ctime = this.time;
+  }
+
+  /** What has changed since a time, by the rule of the walk: a directory that may have been moved is told as a whole. */
+  *changedSince(
+    time: number,
+    below: RelativePath = ROOT,
+    isParentNew = false,
+  ): Generator<{ path: RelativePath; scope: Scope }> {
+    const directory = this.directory(below);
+    if (directory === undefined) return;
+    const isNew = (directory.ctime ?? 0) >= time;
+    if (isNew && isParentNew) {
+      yield { path: below, scope: 'subtree' };
+      return;
+    }
+    if (isNew) yield { path: below, scope: 'listing' };
+    for (const [name, node] of directory.children) {
+      const path = join(below, name);
+      if (node.kind === 'directory') yield* this.changedSince(time, path, isNew);
+      else if ((node.ctime ?? 0) >= time) yield { path, scope: 'entry' };
+    }
   }
 
   look(path: RelativePath): Found {

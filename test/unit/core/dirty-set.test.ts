@@ -148,7 +148,7 @@ describe('counting', () => {
 
 describe('coarsening', () => {
   function coarse(maxMarks: number, paths: Iterable<string>): DirtySet {
-    const set = new DirtySet(maxMarks);
+    const set = new DirtySet({ maxMarks });
     for (const path of paths) set.mark(dirty(path));
     return set;
   }
@@ -179,7 +179,7 @@ describe('coarsening', () => {
   });
 
   test('the oldest change is kept', () => {
-    const set = new DirtySet(10);
+    const set = new DirtySet({ maxMarks: 10 });
     for (let index = 0; index < 11; index++) set.mark(dirty(`d/${index}`, { since: 50 - index }));
     expect(set.oldest()).toBe(40);
   });
@@ -212,7 +212,7 @@ describe('against all marks ever made', () => {
     ({ maxMarks }) => {
       for (let seed = 0; seed < 200; seed++) {
         const random = new Random(seed);
-        const set = new DirtySet(maxMarks);
+        const set = new DirtySet({ maxMarks });
         const mayCoarsen = maxMarks < 100;
         let made: DirtyPath[] = [];
         for (let step = 0; step < 60; step++) {

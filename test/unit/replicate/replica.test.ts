@@ -3,10 +3,12 @@ import type { DirtyPath } from '../../../src/core/dirty-set.js';
 import { ROOT } from '../../../src/core/relative-path.js';
 import type { Scope } from '../../../src/core/scope.js';
 import { createEvents } from '../../../src/events.js';
-import type { Again, RunReport } from '../../../src/replicate/ports.js';
+import type { Again, JournalMark, RunReport, TransferTask } from '../../../src/replicate/ports.js';
 import { InFlight } from '../../../src/replicate/planner.js';
-import { Replica, REPLICA_LIMITS, type ReplicaLimits } from '../../../src/replicate/replica.js';
+import { Replica, REPLICA_LIMITS, type ReplicaLimits, type ResyncRequest } from '../../../src/replicate/replica.js';
 import { ManualClock } from '../../support/manual-clock.js';
+import { journalAfterResync, MemoryJournal } from '../../support/memory-journal.js';
+import { Random } from '../../support/random.js';
 import {
   complaint,
   describeTask,
@@ -29,6 +31,7 @@ const TOLD = [
   'source:refused',
   'source:back',
   'deletes:held',
+  'deletes:copyOnly',
   'extras:found',
   'resync:started',
   'resync:finished',
@@ -36,6 +39,14 @@ const TOLD = [
 
 const NEXT_LANE_MS = 1_000;
 const SAME_JITTER = 0;
+const ASKED: ResyncRequest = { reason: '-r', crontab: false, isAsked: true };
+const CRONTAB: ResyncRequest = { reason: 'crontab', crontab: true, isAsked: true };
+const NOT_ASKED: ResyncRequest = { reason: 'first start', crontab: false, isAsked: false };
+
+interface BenchOptions extends Partial<ReplicaLimits> {
+  readonly deletes?: boolean;
+  readonly fingerprint?: string;
+}
 
 /** One remote, whose runs the test ends. */
 class Bench {
@@ -44,8 +55,12 @@ class Bench {
   readonly told: string[] = [];
   readonly details: Record<string, unknown>[] = [];
   readonly replica: Replica;
+  sourceNames = 1_000;
 
-  constructor({ deletes = true, ...limits }: Partial<ReplicaLimits> & { deletes?: boolean } = {}) {
+  constructor(
+    { deletes = true, fingerprint = 'same', ...limits }: BenchOptions = {},
+    readonly journal = journalAfterResync('remote', 'same'),
+  ) {
     const events = createEvents((error) => {
       throw error;
     });
@@ -64,7 +79,52 @@ class Bench {
       events,
       limits: { ...REPLICA_LIMITS, lanes: 4, nextLaneAfterMs: NEXT_LANE_MS, ...limits },
       deletes,
+      deleteLimit: { percent: 50, names: 100 },
+      sourceNames: () => this.sourceNames,
+      onLinked: () => this.told.push('linked'),
+      journal: this.journal,
+      key: 'remote',
+      fingerprint,
     });
+  }
+
+  /** The next run of the service, after a crash at this moment. */
+  async crash(options: BenchOptions = {}): Promise<Bench> {
+    await this.journal.flush();
+    const next = new Bench(options, this.journal.reopen());
+    await turns();
+    return next;
+  }
+
+  async resync(request: ResyncRequest): Promise<void> {
+    void this.replica.resync(request);
+    await turns();
+  }
+
+  /** Ends runs until there are none, and tells what they were asked for. */
+  async drain(reply: (task: TransferTask) => Partial<RunReport> = () => ({})): Promise<string[]> {
+    const seen: string[] = [];
+    while (this.running.length > 0) {
+      const { task } = this.transport.run();
+      seen.push(describeTask(task));
+      if (seen.length > 100) throw new Error(`there is no end: ${seen.slice(-5).join('; ').slice(0, 500)}`);
+      await this.end(reply(task));
+    }
+    return seen;
+  }
+
+  /** A comparison of a directory finds names that only the remote has. */
+  async find(look: string, extras: readonly string[], extraneous = extras.length): Promise<void> {
+    await this.mark(look);
+    await this.end({ extraneous });
+    await this.end({ extras, extraneous });
+  }
+
+  heldNames(): string[] {
+    return this.replica
+      .held()
+      .names.map(({ path }) => path)
+      .sort();
   }
 
   /** `a`: an entry; `d/`: a listing; `d/**`: a subtree; `-a`: seen to go; `!a`: a large file. */
@@ -295,7 +355,7 @@ describe('fairness', () => {
   test('a look at a busy directory begins although changes in it follow one another without a gap', async () => {
     const bench = new Bench();
     await bench.mark('d/0');
-    void bench.replica.resync('test', false);
+    void bench.replica.resync({ reason: 'test', crontab: false, isAsked: true });
     await turns();
     await bench.end({ again: [again('divided', 'd', 'subtree'), again('divided', ROOT, 'listing')] }, 1);
     const seen = new Set<string>();
@@ -736,7 +796,7 @@ describe('a full resync', () => {
   test('divides the tree, looks at all of it, and resolves', async () => {
     const bench = new Bench();
     let isDone = false;
-    void bench.replica.resync('-r', false).then(() => (isDone = true));
+    void bench.replica.resync({ reason: '-r', crontab: false, isAsked: true }).then(() => (isDone = true));
     await turns();
     expect(bench.running).toEqual(['divide']);
     await bench.end({ again: PIECES });
@@ -750,7 +810,7 @@ describe('a full resync', () => {
 
   test('holds up only what is in flight', async () => {
     const bench = new Bench({ resyncTreesPerRun: 1 });
-    void bench.replica.resync('-r', false);
+    void bench.replica.resync({ reason: '-r', crontab: false, isAsked: true });
     await turns();
     await bench.mark('d/a');
     expect(bench.running).toContain('entries d/a');
@@ -763,7 +823,7 @@ describe('a full resync', () => {
   test('starts although small changes never end', async () => {
     const bench = new Bench();
     await bench.mark('x');
-    void bench.replica.resync('-r', false);
+    void bench.replica.resync({ reason: '-r', crontab: false, isAsked: true });
     await turns();
     expect(bench.running).toEqual(['entries x', 'divide']);
   });
@@ -772,7 +832,7 @@ describe('a full resync', () => {
     const bench = new Bench();
     const done: number[] = [];
     for (const [index, crontab] of [true, true, false].entries()) {
-      void bench.replica.resync('test', crontab).then(() => done.push(index));
+      void bench.replica.resync({ reason: 'test', crontab, isAsked: true }).then(() => done.push(index));
     }
     await turns();
     await bench.end({ again: PIECES });
@@ -790,14 +850,14 @@ describe('a full resync', () => {
     const bench = new Bench();
     await bench.mark('bad');
     await bench.end(lost('bad'));
-    void bench.replica.resync('crontab', true);
+    void bench.replica.resync({ reason: 'crontab', crontab: true, isAsked: true });
     await turns();
     expect(bench.running).toContain('entries bad');
   });
 
   test('goes on where it was when the remote comes back', async () => {
     const bench = new Bench({ lanes: 1, resyncTreesPerRun: 1 });
-    void bench.replica.resync('-r', false);
+    void bench.replica.resync({ reason: '-r', crontab: false, isAsked: true });
     await turns();
     await bench.end({ again: PIECES });
     await bench.end();
@@ -816,7 +876,7 @@ describe('a full resync', () => {
 
   test('of a root with too many directories in it goes undivided instead of being divided for ever', async () => {
     const bench = new Bench();
-    void bench.replica.resync('-r', false);
+    void bench.replica.resync({ reason: '-r', crontab: false, isAsked: true });
     await turns();
     await bench.end({ again: [again('divided', ROOT, 'subtree')] });
     expect(bench.running).toEqual(['trees ./**']);
@@ -827,7 +887,7 @@ describe('a full resync', () => {
 
   test('tells how far it is', async () => {
     const bench = new Bench({ lanes: 1, resyncTreesPerRun: 1 });
-    void bench.replica.resync('-r', false);
+    void bench.replica.resync({ reason: '-r', crontab: false, isAsked: true });
     await turns();
     await bench.end({ again: PIECES });
     await bench.end();
@@ -836,7 +896,7 @@ describe('a full resync', () => {
 
   test('says how many paths failed', async () => {
     const bench = new Bench();
-    void bench.replica.resync('-r', false);
+    void bench.replica.resync({ reason: '-r', crontab: false, isAsked: true });
     await turns();
     await bench.end({ again: PIECES });
     await bench.end(lost('d/bad'));
@@ -890,7 +950,7 @@ describe('what only the remote has', () => {
     expect(bench.running).toEqual(['trees d/**']);
   });
 
-  test('stays while the source is empty, and is looked at again when it holds something', async () => {
+  test('stays while the source is empty, and is compared again when the source is what it was', async () => {
     const bench = new Bench();
     await bench.mark('./');
     await bench.end({ extraneous: 3 });
@@ -898,19 +958,21 @@ describe('what only the remote has', () => {
     expect(bench.told).toEqual(['deletes:held']);
     expect(bench.running).toEqual([]);
     expect(bench.status().held).toBe(1);
-    await bench.mark('a');
+    bench.replica.sourceIsBack();
+    await turns();
     expect(bench.running).toContain('trees ./');
   });
 });
 
 describe('deletions from an empty source', () => {
-  test('are held until something happens in it, without a run in between', async () => {
+  test('are held until it is what it was, without a run in between', async () => {
     const bench = new Bench();
     await bench.mark('-a', '-d');
     await bench.end({ held: { reason: 'the watched directory is empty', paths: ['a', 'd'] }, command: [] });
     expect(bench.running).toEqual([]);
     expect(bench.status().held).toBe(2);
     expect(bench.clock.waiting).toBe(0);
+    bench.replica.sourceIsBack();
     await bench.mark('b');
     expect(bench.running).toEqual(['entries -a -d b']);
   });
@@ -1026,11 +1088,644 @@ describe('stopping', () => {
 
   test('leaves what a resync had not begun', async () => {
     const bench = new Bench();
-    void bench.replica.resync('-r', false);
+    void bench.replica.resync({ reason: '-r', crontab: false, isAsked: true });
     await turns();
     const state = stopped(bench);
     await bench.end({ again: [again('divided', 'd', 'subtree')] });
     expect(bench.running).toEqual([]);
     expect(state.isDone).toBe(true);
+  });
+});
+
+const PIECES = [again('divided', ROOT, 'listing'), again('divided', 'd', 'subtree'), again('divided', 'e', 'subtree')];
+
+const namesIn = (directory: string, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `${directory}/${index}`);
+
+/** Divides the tree, and has a comparison find what `extras` says of a directory. */
+function answering(extras: Record<string, readonly string[]> = {}): (task: TransferTask) => Partial<RunReport> {
+  const found = ({ looks }: { looks: readonly { path: string }[] }): string[] =>
+    looks.flatMap(({ path }) => extras[path] ?? []);
+  return (task) => {
+    if (task.kind === 'divide') return { again: PIECES };
+    if (task.kind === 'trees') return { extraneous: found(task).length };
+    if (task.kind === 'extras') return { extras: found(task), extraneous: found(task).length };
+    return {};
+  };
+}
+
+describe('after a crash', () => {
+  test.each<{ why: string; before: (bench: Bench) => Promise<void>; seen: string[] }>([
+    { why: 'what was in flight', before: (bench) => bench.mark('a', '-b'), seen: ['entries -b a'] },
+    {
+      why: 'what waited for a run in flight',
+      before: async (bench) => {
+        await bench.mark('a');
+        await bench.mark('b', 'd/e');
+      },
+      seen: ['entries a b d/e'],
+    },
+    {
+      why: 'what was marked during its own run',
+      before: async (bench) => {
+        await bench.mark('a');
+        await bench.mark('a');
+        await bench.journal.flush();
+        await bench.end();
+      },
+      seen: ['entries a'],
+    },
+    {
+      why: 'what the remote did not take because it was away',
+      before: async (bench) => {
+        await bench.mark('a', '-b');
+        await bench.end(UNREACHABLE);
+      },
+      seen: ['entries -b a'],
+    },
+    {
+      why: 'what had failed',
+      before: async (bench) => {
+        await bench.mark('a', 'bad');
+        await bench.journal.flush();
+        await bench.end(lost('bad'));
+      },
+      seen: ['entries bad'],
+    },
+    {
+      why: 'a large file that was handed back',
+      before: async (bench) => {
+        await bench.mark('a', 'big');
+        await bench.end({ again: [again('large', 'big')] });
+      },
+      seen: ['entries big'],
+    },
+    {
+      why: 'a name that was gone and waited behind its directory',
+      before: async (bench) => {
+        await bench.mark('d/**');
+        await bench.mark('-d');
+      },
+      seen: ['trees -d/**'],
+    },
+    {
+      why: 'a directory whose comparison was under way',
+      before: async (bench) => {
+        await bench.mark('d/**');
+        await bench.end({ extraneous: 1 });
+      },
+      seen: ['trees d/**'],
+    },
+    {
+      why: 'what was found and not judged',
+      before: async (bench) => {
+        await bench.mark('./');
+        await bench.mark('d/**');
+        await bench.end({ extraneous: 1 });
+        await bench.end({ extras: ['x'] });
+        await bench.end();
+      },
+      seen: ['entries x'],
+    },
+    {
+      why: 'what was judged and not deleted',
+      before: (bench) => bench.find('d/**', ['d/x']),
+      seen: ['entries d/x'],
+    },
+    {
+      why: 'what could not be read and so was not compared',
+      before: async (bench) => {
+        await bench.mark('d/**');
+        await bench.end({ ...lost('d/secret'), unreadable: true });
+      },
+      seen: ['trees d/**'],
+    },
+  ])('$why is looked at', async ({ before, seen }) => {
+    const bench = new Bench();
+    await before(bench);
+    const next = await bench.crash();
+    const runs = await next.drain();
+    expect(runs).toEqual(expect.arrayContaining(seen));
+    next.expectInSync();
+  });
+
+  test('what was settled is not looked at again', async () => {
+    const bench = new Bench();
+    await bench.mark('a', 'd/**');
+    await bench.journal.flush();
+    await bench.drain();
+    const next = await bench.crash();
+    expect(next.running).toEqual([]);
+    expect(next.replica.unknownBecause).toBeUndefined();
+    expect(bench.journal.marksOf('remote')).toEqual([]);
+  });
+
+  test('a change is as old as it was', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    const since = bench.clock.now();
+    await bench.advance(5_000);
+    const next = await bench.crash();
+    expect(next.transport.run().task).toMatchObject({ looks: [{ path: 'a', since }] });
+  });
+
+  test('what waits for the source waits, and goes when that is what it was', async () => {
+    const bench = new Bench();
+    await bench.mark('-a');
+    await bench.end({ held: { reason: 'the watched directory is empty', paths: ['a'] }, command: [] });
+    const next = await bench.crash();
+    expect(next.running).toEqual([]);
+    expect(next.replica.waitsForSource).toBe(true);
+    next.replica.sourceIsBack();
+    await turns();
+    expect(next.running).toEqual(['entries -a']);
+  });
+
+  test('what is held is held', async () => {
+    const bench = new Bench();
+    bench.sourceNames = 0;
+    await bench.find('d/**', namesIn('d', 101));
+    const next = await bench.crash();
+    expect(next.running).toEqual([]);
+    expect(next.replica.held()).toEqual(bench.replica.held());
+  });
+
+  test('a directory that stands for very many names is not taken for one', async () => {
+    const bench = new Bench();
+    await bench.mark('./');
+    await bench.mark('e/**');
+    await bench.end({ extraneous: 1 });
+    await bench.end({ extras: ['big'], extraneous: 10_000 });
+    const next = await bench.crash();
+    await next.drain();
+    expect(next.heldNames()).toEqual(['big']);
+  });
+});
+
+describe('the journal', () => {
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])('holds at any moment what is not done (seed %i)', async (seed) => {
+    const random = new Random(seed);
+    const bench = new Bench({ resyncTreesPerRun: 2, entriesPerRun: 3 });
+    const marks = ['a', '-a', 'd', '-d', 'd/', 'd/**', '-d/**', 'd/x', '-d/x', '!d/big', 'e/**', 'e/f/', './', './**'];
+    const paths = ['a', 'd', 'd/x', 'd/y', 'e', 'e/f'];
+    const ends: (() => Partial<RunReport>)[] = [
+      () => ({}),
+      () => UNREACHABLE,
+      () => REFUSED,
+      () => lost(random.pick(paths)),
+      () => ({ ...lost(random.pick(paths)), unreadable: true }),
+      () => ({ extraneous: 1 }),
+      () => ({ extraneous: 1, extras: [random.pick(paths)] }),
+      () => ({ held: { reason: 'empty', paths: [random.pick(paths)] } }),
+      () => ({ again: [again('reappeared', random.pick(paths), 'subtree', true)] }),
+      () => ({ again: [again('retyped', random.pick(paths))] }),
+    ];
+    const steps: (() => Promise<void>)[] = [
+      () => bench.mark(random.pick(marks), random.pick(marks)),
+      () => bench.advance(random.below(3_000)),
+      () => bench.resync(random.pick([ASKED, CRONTAB, NOT_ASKED])),
+      async () => {
+        bench.replica.release();
+        await turns();
+      },
+      async () => {
+        bench.replica.sourceIsBack();
+        await turns();
+      },
+    ];
+    const kept = (marks: Iterable<JournalMark>): string[] =>
+      [...marks].map(({ path, kind, scope, gone }) => `${kind} ${gone ? '-' : ''}${path} ${scope}`).sort();
+    let ended = 0;
+    for (let step = 0; step < 400; step++) {
+      if (bench.running.length > 0 && random.chance(0.6)) {
+        const { task } = bench.transport.run();
+        ended++;
+        await bench.end(task.kind === 'divide' ? { again: PIECES } : random.pick(ends)());
+      } else await random.pick(steps)();
+      await bench.journal.flush();
+      const told = kept(bench.journal.marksOf('remote'));
+      expect(told, `seed ${seed}, step ${step}`).toEqual(kept(bench.replica.image()));
+    }
+    expect(ended).toBeGreaterThan(50);
+  });
+});
+
+describe('a remote of which nothing is known', () => {
+  test('is one at the first start, and one whose configuration has changed', async () => {
+    const first = new Bench({}, new MemoryJournal());
+    expect(first.replica.unknownBecause).toContain('first start');
+    const known = new Bench();
+    expect(known.replica.unknownBecause).toBeUndefined();
+    expect((await known.crash({ fingerprint: 'other' })).replica.unknownBecause).toBe('the configuration has changed');
+  });
+
+  test('stays so until all of it is marked, whatever crashes before', async () => {
+    const first = new Bench({}, new MemoryJournal());
+    await first.mark('a');
+    const second = await first.crash();
+    expect(second.replica.unknownBecause).toContain('first start');
+    await second.resync(NOT_ASKED);
+    const third = await second.crash();
+    expect(third.replica.unknownBecause).toBeUndefined();
+    expect(third.running).toContain('divide');
+  });
+
+  test('and changed twice without a resync in between is not known', async () => {
+    const known = new Bench();
+    const changed = await known.crash({ fingerprint: 'other' });
+    const back = await changed.crash({ fingerprint: 'same' });
+    expect(back.replica.unknownBecause).toBeDefined();
+  });
+
+  test('is only copied to by what repairs it, and that is told once', async () => {
+    const bench = new Bench({}, new MemoryJournal());
+    await bench.mark('d/**');
+    await bench.end({ extraneous: 3 });
+    await bench.mark('e/**');
+    await bench.end({ extraneous: 3 });
+    expect(bench.running).toEqual([]);
+    expect(bench.told).toEqual(['deletes:copyOnly']);
+  });
+
+  test('loses nothing by a resync that nobody asked for, nor by what follows it', async () => {
+    const bench = new Bench({}, new MemoryJournal());
+    await bench.resync(NOT_ASKED);
+    const runs = await bench.drain(answering({ d: ['d/x'] }));
+    expect(runs.filter((run) => run.startsWith('extras'))).toEqual([]);
+    expect(bench.status().mayDelete).toBe(false);
+    const next = await bench.crash();
+    await next.mark('d/**');
+    await next.end({ extraneous: 1 });
+    expect(next.running).toEqual([]);
+  });
+
+  test('loses what was seen to go', async () => {
+    const bench = new Bench({}, new MemoryJournal());
+    await bench.mark('-a');
+    expect(await bench.drain()).toEqual(['entries -a']);
+    await bench.mark('-d/**');
+    await bench.end({ extraneous: 1 });
+    expect(bench.running).toEqual(['extras -d/**']);
+    await bench.end({ extras: ['d/x'] });
+    expect(bench.running).toEqual(['entries d/x']);
+  });
+
+  test.each([ASKED, CRONTAB])('may lose what it has alone after $reason', async (request) => {
+    const bench = new Bench({}, new MemoryJournal());
+    await bench.resync(request);
+    const runs = await bench.drain(answering({ d: ['d/x'] }));
+    expect(runs.at(-1)).toBe('entries d/x');
+    expect(bench.status().mayDelete).toBe(true);
+    const next = await bench.crash();
+    await next.find('d/**', ['d/y']);
+    expect(next.running).toEqual(['entries d/y']);
+  });
+
+  test('may not before that resync has been through', async () => {
+    const bench = new Bench({ lanes: 2, resyncTreesPerRun: 1 }, new MemoryJournal());
+    await bench.resync(ASKED);
+    await bench.end({ again: PIECES });
+    const next = await bench.crash();
+    expect(next.status().mayDelete).toBe(false);
+    const runs = await next.drain(answering({ d: ['d/x'] }));
+    expect(runs.at(-1)).toBe('entries d/x');
+    expect(next.status().mayDelete).toBe(true);
+    expect(next.told.at(-1)).toBe('resync:finished');
+  });
+
+  test('may not when that resync has found too much, before a person has released it', async () => {
+    const bench = new Bench({}, new MemoryJournal());
+    await bench.resync(ASKED);
+    await bench.drain(answering({ d: namesIn('d', 101) }));
+    expect(bench.status()).toMatchObject({ mayDelete: false, held: 101 });
+    expect(bench.replica.release()).toBe(101);
+    expect(bench.status().mayDelete).toBe(true);
+  });
+
+  test('may not when the source was not what it was', async () => {
+    const bench = new Bench({}, new MemoryJournal());
+    await bench.resync(ASKED);
+    const answer = answering({ d: ['d/x'] });
+    await bench.drain((task) =>
+      task.kind === 'extras' ? { extras: ['d/x'], held: { reason: 'replaced', paths: ['d/x'] } } : answer(task),
+    );
+    expect(bench.status()).toMatchObject({ mayDelete: false, held: expect.any(Number) as number });
+    expect(bench.replica.waitsForSource).toBe(true);
+  });
+
+  test('may not because a person has released what was only not read', async () => {
+    const bench = new Bench({}, new MemoryJournal());
+    await bench.mark('d/**');
+    await bench.end({ ...lost('d/secret'), unreadable: true });
+    expect(bench.replica.held().names).toEqual([]);
+    bench.replica.release();
+    expect(bench.status().mayDelete).toBe(false);
+  });
+});
+
+describe('too many deletions', () => {
+  test('are held, told, and go by name when a person releases them', async () => {
+    const bench = new Bench();
+    bench.sourceNames = 100;
+    await bench.find('d/**', namesIn('d', 101));
+    expect(bench.running).toEqual([]);
+    expect(bench.told).toEqual(['deletes:held']);
+    expect(bench.details.at(-1)).toMatchObject({ count: 101, reason: expect.stringContaining('101 of 201') as string });
+    expect(bench.status()).toMatchObject({ held: 101, heldReasons: [expect.any(String)] });
+    expect(bench.replica.release()).toBe(101);
+    await turns();
+    expect(bench.transport.run().task).toMatchObject({ kind: 'entries', looks: { length: 101 } });
+    await bench.drain();
+    bench.expectInSync();
+    expect(bench.status().held).toBe(0);
+  });
+
+  test('are not half of what the remote holds, nor a hundred', async () => {
+    const half = new Bench();
+    half.sourceNames = 101;
+    await half.find('d/**', namesIn('d', 101));
+    expect(half.status().held).toBe(0);
+    const hundred = new Bench();
+    hundred.sourceNames = 0;
+    await hundred.find('d/**', namesIn('d', 100));
+    expect(hundred.status().held).toBe(0);
+  });
+
+  test('hold up no writes', async () => {
+    const bench = new Bench();
+    bench.sourceNames = 0;
+    await bench.find('d/**', namesIn('d', 101));
+    await bench.mark('d/new');
+    expect(bench.running).toEqual(['entries d/new']);
+  });
+
+  test('are none where the deletion was seen, however many', async () => {
+    const bench = new Bench();
+    bench.sourceNames = 0;
+    await bench.find('-d/**', namesIn('d', 500));
+    expect(bench.transport.run().task).toMatchObject({ kind: 'entries', looks: { length: 500 } });
+    expect(bench.status().held).toBe(0);
+  });
+
+  test('are counted with all that is below the names, also where other deletions were seen', async () => {
+    const bench = new Bench();
+    await bench.mark('-d/**', 'e/**');
+    await bench.end({ extraneous: 10_001 });
+    await bench.end({ extras: ['d/x', 'e/big'], extraneous: 10_001 });
+    expect(bench.running).toEqual(['entries d/x']);
+    expect(bench.heldNames()).toEqual(['e/big']);
+  });
+
+  test('stay held no longer when the names have come back', async () => {
+    const bench = new Bench();
+    bench.sourceNames = 0;
+    await bench.find('d/**', namesIn('d', 101));
+    await bench.mark('d/7');
+    expect(bench.heldNames()).not.toContain('d/7');
+    expect(bench.status().held).toBe(100);
+  });
+
+  test('are found anew by a full resync, and left held by the crontab', async () => {
+    const bench = new Bench();
+    bench.sourceNames = 0;
+    await bench.find('d/**', namesIn('d', 101));
+    await bench.resync(CRONTAB);
+    expect(bench.status().held).toBe(101);
+    await bench.drain(answering());
+    await bench.resync(ASKED);
+    expect(bench.status().held).toBe(0);
+    await bench.drain(answering({ e: namesIn('e', 101) }));
+    expect(bench.heldNames()[0]).toBe('e/0');
+  });
+
+  test('are not let through piece by piece while one repair goes on', async () => {
+    const bench = new Bench();
+    bench.sourceNames = 1_000;
+    let sent = 0;
+    // It lasts as long as something waits to be compared.
+    for (let piece = 0; piece < 6; piece++) {
+      await bench.mark(`p${piece}/**`, 'waiting/**');
+      while (bench.running.length > 0) {
+        const { task } = bench.transport.run();
+        if (task.kind === 'trees') await bench.end({ extraneous: 500 });
+        else if (task.kind === 'extras') {
+          await bench.mark(`p${piece + 1}/**`);
+          await bench.end({ extras: namesIn(`p${piece}`, 500), extraneous: 500 });
+        } else if (task.kind === 'entries') {
+          sent += task.looks.length;
+          await bench.end();
+        } else await bench.end();
+        await bench.advance(10_000);
+        if (sent > 3_000) break;
+      }
+    }
+    expect(sent).toBeLessThanOrEqual(1_000);
+  });
+});
+
+describe('what was found to be extra', () => {
+  test('is judged when all of a repair has been compared', async () => {
+    const bench = new Bench({ treesPerRun: 1, lanes: 4 });
+    await bench.mark('d/**', 'e/**');
+    await bench.end({ extraneous: 1 });
+    await bench.end({ extras: ['d/x'] });
+    expect(bench.running).toEqual(['trees e/**']);
+    await bench.end();
+    expect(bench.running).toEqual(['entries d/x']);
+  });
+
+  test('is judged after a while at the latest, for a busy tree is never done', async () => {
+    const bench = new Bench({ treesPerRun: 1 });
+    await bench.mark('d/**', 'e/**');
+    await bench.end({ extraneous: 1 });
+    await bench.end({ extras: ['d/x'] });
+    await bench.advance(9_999);
+    expect(bench.running).toEqual(['trees e/**']);
+    await bench.advance(1);
+    expect(bench.running).toEqual(['trees e/**', 'entries d/x']);
+  });
+
+  test('goes although it is more than can be kept by name', async () => {
+    const bench = new Bench({ entriesPerRun: 100_000 });
+    bench.sourceNames = 1_000_000;
+    const answer = answering({ d: namesIn('d', 50_001) });
+    let deleted = 0;
+    await bench.mark('d/**');
+    await bench.drain((task) => {
+      if (task.kind !== 'entries') return deleted > 0 ? {} : answer(task);
+      deleted += task.looks.length;
+      return {};
+    });
+    expect(deleted).toBe(50_001);
+  });
+
+  test('by an interrupted resync is judged by what the source holds, not by what was compared after it', async () => {
+    const bench = new Bench({ resyncTreesPerRun: 1, lanes: 2 });
+    await bench.resync(ASKED);
+    const answer = answering({ d: namesIn('d', 200) });
+    await bench.end({ again: PIECES });
+    while (!bench.running.includes('extras d/**')) await bench.end({ ...answer(bench.transport.run().task), names: 400 });
+    const [index] = bench.running.flatMap((run, index) => (run === 'extras d/**' ? [index] : []));
+    await bench.end({ ...answering({ d: namesIn('d', 200) })(bench.transport.run(index).task), names: 400 }, index);
+    const next = await bench.crash();
+    await next.drain();
+    expect(next.told).not.toContain('deletes:held');
+  });
+
+  test('in a directory that changes while -r looks at it is found after a crash, too', async () => {
+    const bench = new Bench({ lanes: 2, resyncTreesPerRun: 1 }, new MemoryJournal());
+    await bench.resync(ASKED);
+    await bench.end({ again: PIECES });
+    await bench.mark('d/**');
+    const next = await bench.crash();
+    const runs = await next.drain(answering({ d: ['d/x'] }));
+    expect(runs).toContain('entries d/x');
+  });
+});
+
+describe('what a person has released', () => {
+  test('is what was held, and nothing that is found elsewhere at the time', async () => {
+    const bench = new Bench({ treesPerRun: 1 });
+    bench.sourceNames = 0;
+    await bench.mark('./');
+    await bench.end({ extraneous: 1 });
+    await bench.end({ extras: ['x'], held: { reason: 'the watched directory is empty', paths: ['x'] } });
+    bench.replica.release();
+    await bench.mark('e/**');
+    await bench.drain(answering({ [ROOT]: ['x'], e: namesIn('e', 500) }));
+    expect(bench.heldNames()).toHaveLength(500);
+  });
+
+  test('while a full resync runs goes at once, and what that finds is judged for itself', async () => {
+    const bench = new Bench({ resyncTreesPerRun: 1 });
+    bench.sourceNames = 0;
+    await bench.find('d/**', namesIn('d', 101));
+    await bench.resync(CRONTAB);
+    bench.replica.release();
+    await turns();
+    expect(bench.running.some((run) => run.startsWith('entries d/0'))).toBe(true);
+    await bench.drain(answering({ e: namesIn('e', 101) }));
+    expect(bench.heldNames()).toHaveLength(101);
+    expect(bench.heldNames()[0]).toBe('e/0');
+  });
+
+  test('is nothing when nothing is held', () => {
+    const bench = new Bench({}, new MemoryJournal());
+    expect(bench.replica.release()).toBe(0);
+    expect(bench.status().mayDelete).toBe(false);
+  });
+});
+
+describe('what could not be read', () => {
+  test('is compared again when nothing fails any more, and until then nothing is deleted there', async () => {
+    const bench = new Bench();
+    await bench.mark('d/**');
+    await bench.end({ ...lost('d/secret'), unreadable: true, extraneous: 7 });
+    expect(bench.running).toEqual([]);
+    expect(bench.status().heldReasons).toHaveLength(1);
+    await bench.advance(1_000);
+    await bench.end({ again: [again('retyped', 'd/secret')] });
+    await bench.end();
+    expect(bench.running).toEqual(['trees d/**']);
+    await bench.end({ extraneous: 1 });
+    await bench.end({ extras: ['d/x'] });
+    expect(bench.running).toEqual(['entries d/x']);
+  });
+
+  test('in the comparison itself deletes nothing either', async () => {
+    const bench = new Bench();
+    await bench.mark('bad');
+    await bench.end(lost('bad'));
+    await bench.mark('d/**');
+    await bench.end({ extraneous: 1 });
+    await bench.end({ extras: ['d/x'], unreadable: true });
+    expect(bench.running).toEqual([]);
+    expect(bench.told).toContain('deletes:held');
+    expect(bench.told).not.toContain('extras:found');
+  });
+
+  test('for no reason that can be named is not compared in a loop', async () => {
+    const bench = new Bench();
+    await bench.mark('d/**');
+    for (let run = 0; run < 20 && bench.running.length > 0; run++) await bench.end({ unreadable: true });
+    expect(bench.transport.begun).toBeLessThan(5);
+  });
+});
+
+describe('a resync that is asked for while another runs', () => {
+  test('may delete, although the one that runs may not', async () => {
+    const bench = new Bench({}, new MemoryJournal());
+    await bench.resync(NOT_ASKED);
+    await bench.resync(ASKED);
+    const runs = await bench.drain(answering({ d: ['d/x'] }));
+    expect(runs.filter((run) => run === 'divide')).toHaveLength(2);
+    expect(runs).toContain('entries d/x');
+    expect(bench.status().mayDelete).toBe(true);
+  });
+
+  test('may delete although it joins one that waits and may not', async () => {
+    const bench = new Bench({}, new MemoryJournal());
+    await bench.resync(NOT_ASKED);
+    await bench.resync(NOT_ASKED);
+    await bench.resync(CRONTAB);
+    await bench.drain(answering({ d: ['d/x'] }));
+    expect(bench.status().mayDelete).toBe(true);
+    expect(bench.details.filter(({ reason }) => reason === 'crontab').length).toBeGreaterThan(0);
+  });
+
+  test('is not forgotten in a crash', async () => {
+    const bench = new Bench({ resyncTreesPerRun: 1 });
+    await bench.resync(CRONTAB);
+    await bench.end({ again: PIECES });
+    await bench.resync(ASKED);
+    const next = await bench.crash();
+    const runs = await next.drain(answering());
+    expect(runs).toContain('divide');
+  });
+});
+
+describe('a full resync that was interrupted', () => {
+  test('goes on with what is left, and is through then', async () => {
+    const bench = new Bench({ lanes: 2, resyncTreesPerRun: 1 });
+    await bench.resync(ASKED);
+    await bench.end({ again: PIECES });
+    const [done] = bench.running;
+    await bench.end();
+    const next = await bench.crash();
+    const runs = await next.drain();
+    expect(runs).not.toContain('divide');
+    expect(runs).not.toContain(done);
+    expect(next.told).toEqual(['resync:started', 'resync:finished']);
+    next.expectInSync();
+  });
+
+  test('before it was divided is divided then', async () => {
+    const bench = new Bench();
+    await bench.resync(CRONTAB);
+    const next = await bench.crash();
+    expect(next.transport.run().task).toMatchObject({ kind: 'divide', crontab: true });
+  });
+
+  test('after its last run is through at once', async () => {
+    const bench = new Bench({}, new MemoryJournal());
+    await bench.resync(ASKED);
+    // The last piece is settled, and the facts were written before.
+    await bench.end({ again: [again('divided', 'd', 'subtree')] });
+    await bench.journal.flush();
+    const finished = bench.end();
+    const next = await bench.crash();
+    await finished;
+    await next.drain();
+    expect(next.told.at(-1)).toBe('resync:finished');
+    expect(next.status().mayDelete).toBe(true);
+  });
+});
+
+describe('a file that has more than one name', () => {
+  test('is told, for its other names have changed with it', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.end({ isLinked: true });
+    expect(bench.told).toEqual(['linked']);
   });
 });

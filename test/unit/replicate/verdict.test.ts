@@ -18,6 +18,7 @@ function ended(exitCode: number | null, lines: readonly string[], more: Partial<
     again: [],
     unreadable: false,
     names: 0,
+    isLinked: false,
     extras: [],
     unsent: [],
     newer: [],
@@ -73,6 +74,11 @@ describe('a run that went to its end', () => {
       why: 'exit 23 that only names what vanished is moved',
       report: ended(23, ['rsync: [sender] link_stat "/src/y" failed: No such file or directory (2)', END_23]),
       verdict: { kind: 'moved', vanished: ['y'] },
+    },
+    {
+      why: 'what vanished after it was listed explains exit 24 and not 23: something else is missing',
+      report: ended(23, [VANISHED, END_23]),
+      verdict: { kind: 'partial', failed: [], vanished: ['y'], unnamed: true },
     },
     {
       why: 'exit 23 with a name is partial, and the others have arrived',

@@ -1,0 +1,257 @@
+/**
+ * Finds on the disk what nobody told: after a start, after lost events, and, as an audit, now and then. One walk at a
+ * time; what it finds is marked like any change.
+ */
+import type { DirtyPath } from '../core/dirty-set.js';
+import type { Hint } from '../core/hint.js';
+import { isBelow, ROOT, type RelativePath } from '../core/relative-path.js';
+import type { Clock } from '../clock.js';
+import { messageOf } from '../errors.js';
+import type { Events } from '../events.js';
+import type { ChangedName, TreeWalker, WalkSummary } from './ports.js';
+
+/** Remembers in bounded memory which names the watcher has told (core/told-names.ts). */
+export interface Told {
+  add(path: RelativePath, hint: Hint): void;
+  wasTold(changed: ChangedName): boolean;
+  /** It holds so much that it would take names for told that were not. */
+  readonly isFull: boolean;
+}
+
+export interface CatchUpOptions {
+  /** The watched directory, for people. */
+  readonly root: string;
+  readonly walker: TreeWalker;
+  readonly createTold: () => Told;
+  readonly mark: (dirty: DirtyPath) => void;
+  /**
+   * From which ctime on (milliseconds since 1970) the disk holds what the remotes may not; undefined when times say
+   * nothing about that: everything must be looked at.
+   */
+  readonly sinceMs: () => number | undefined;
+  /** The kernel's time: milliseconds since 1970; undefined when it cannot be had. */
+  readonly kernelNow: () => number | undefined;
+  readonly auditEveryMs: number;
+  readonly clock: Clock;
+  readonly events: Events;
+}
+
+export interface Audit {
+  readonly at: number;
+  readonly names: number;
+  /** What had changed and was not told. */
+  readonly missed: number;
+  readonly durationMs: number;
+}
+
+/** A change gets its ctime a moment before it is told: an audit leaves what is younger than this to the next one. */
+const YOUNG_MS = 2_000;
+/** A walk that failed is tried again after this long. */
+const RETRY_MS = 2_000;
+/** After a write to a file that has other names, an audit finds those: at the earliest after this long ... */
+const AUDIT_SOON_MS = 2_000;
+/** ... and so that walking takes no more than this share of the time. */
+const WALKING_SHARE = 1 / 20;
+/** Timers take no more (24.8 days). */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+/** More places than this are walked as one. */
+const MAX_PLACES = 16;
+
+export class CatchUp {
+  readonly #options: CatchUpOptions;
+  /** Places to be walked, and why. */
+  #places: { readonly below: RelativePath; readonly reason: string }[] = [];
+  #isWalking = false;
+  #isPaused = false;
+  #isStopped = false;
+  #cancelRetry: (() => void) | undefined;
+  #reason: string | undefined;
+  #names = 0;
+
+  /** What the watcher has told since the audit before last, the last one, and now. */
+  #told: Told[];
+  #auditedFromMs: number | undefined;
+  #lastAudit: Audit | undefined;
+  #missed = 0;
+  #lastWalkMs = 0;
+  #cancelAudit: (() => void) | undefined;
+  #auditAt = Infinity;
+  #isAuditDue = false;
+
+  constructor(options: CatchUpOptions) {
+    this.#options = options;
+    this.#told = [options.createTold()];
+  }
+
+  /** A walk is under way or waits: not all that has changed is marked. */
+  get isPending(): boolean {
+    return this.#places.length > 0 || this.#reason !== undefined;
+  }
+
+  /** Why the disk is being walked. */
+  get reason(): string | undefined {
+    return this.#reason ?? this.#places[0]?.reason;
+  }
+
+  /** How many names the source held when all of it was last walked; 0 before that. */
+  get names(): number {
+    return this.#names;
+  }
+
+  get lastAudit(): Audit | undefined {
+    return this.#lastAudit;
+  }
+
+  /** What all audits together have found that was not told. */
+  get missed(): number {
+    return this.#missed;
+  }
+
+  /** The watcher told of a name. */
+  told(path: RelativePath, hint: Hint): void {
+    this.#told[0]?.add(path, hint);
+  }
+
+  /** The watch is up: what changes from now on is told, so audits have something to compare with. */
+  begin(): void {
+    this.#auditedFromMs = this.#options.kernelNow();
+    this.#told = [this.#options.createTold()];
+    this.#auditAfter(this.#options.auditEveryMs);
+  }
+
+  /** What changed at and below a place may not have been told. */
+  lookFor(below: RelativePath, reason: string): void {
+    const isCovered = this.#places.some((place) => place.below === below || isBelow(below, place.below));
+    if (!isCovered) this.#places.push({ below, reason });
+    if (this.#places.length > MAX_PLACES) this.#places = [{ below: ROOT, reason }];
+    void this.#walkNext();
+  }
+
+  /** While nothing is seen a walk would come too early: what it does not find could change behind it. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    void this.#walkNext();
+  }
+
+  /** A file was changed that has names which nobody told of: an audit finds them. */
+  auditSoon(): void {
+    this.#auditAfter(Math.max(AUDIT_SOON_MS, this.#lastWalkMs / WALKING_SHARE));
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#cancelRetry?.();
+    this.#cancelAudit?.();
+    await this.#options.walker.stop();
+  }
+
+  async #walkNext(): Promise<void> {
+    if (this.#isWalking || this.#isPaused || this.#isStopped) return;
+    const place = this.#places.shift();
+    if (place === undefined && !this.#isAuditDue) return;
+    this.#isWalking = true;
+    try {
+      if (place === undefined) await this.#audit();
+      else await this.#repair(place.below, place.reason);
+    } catch (error) {
+      this.#retryLater(place, messageOf(error));
+      return;
+    } finally {
+      this.#isWalking = false;
+      this.#reason = undefined;
+    }
+    void this.#walkNext();
+  }
+
+  #retryLater(place: { below: RelativePath; reason: string } | undefined, error: string): void {
+    if (place !== undefined) this.#places.push(place);
+    if (this.#isStopped) return;
+    this.#options.events.emit('walk:failed', { root: this.#options.root, reason: error });
+    this.#cancelRetry?.();
+    this.#cancelRetry = this.#options.clock.after(RETRY_MS, () => void this.#walkNext());
+  }
+
+  /** Marks whatever has changed since the checkpoint. */
+  async #repair(below: RelativePath, reason: string): Promise<void> {
+    this.#reason = reason;
+    const sinceMs = this.#options.sinceMs();
+    if (sinceMs === undefined) {
+      const since = this.#options.clock.now();
+      this.#options.mark({ path: below, scope: 'subtree', gone: false, alone: false, since });
+      return;
+    }
+    let found = 0;
+    const summary = await this.#options.walker.walk(below, sinceMs, (names) => {
+      found += names.length;
+      for (const name of names) this.#mark(name);
+    });
+    this.#finish(below, reason, summary, found, 0);
+  }
+
+  /** Marks whatever has changed since the last audit and was not told. */
+  async #audit(): Promise<void> {
+    this.#isAuditDue = false;
+    const { createTold, kernelNow, walker, clock, auditEveryMs } = this.#options;
+    const sinceMs = this.#auditedFromMs;
+    const beginsAt = kernelNow();
+    this.#auditAfter(auditEveryMs);
+    if (beginsAt === undefined) return;
+    const untilMs = beginsAt - YOUNG_MS;
+    const told = this.#told;
+    this.#told = [createTold(), ...told].slice(0, 3);
+    this.#auditedFromMs = untilMs;
+    if (sinceMs === undefined || told.some(({ isFull }) => isFull)) return;
+    let missed = 0;
+    const summary = await walker.walk(ROOT, sinceMs, (names) => {
+      for (const name of names) {
+        if (name.ctimeMs >= untilMs || this.#told.some((memory) => memory.wasTold(name))) continue;
+        missed++;
+        this.#mark(name);
+      }
+    });
+    this.#missed += missed;
+    this.#lastAudit = { at: clock.now(), names: summary.names, missed, durationMs: summary.durationMs };
+    this.#finish(ROOT, 'audit', summary, missed, missed);
+  }
+
+  #finish(path: RelativePath, reason: string, summary: WalkSummary, found: number, missed: number): void {
+    const { names, durationMs } = summary;
+    if (path === ROOT) {
+      this.#names = names;
+      this.#lastWalkMs = durationMs;
+    }
+    this.#options.events.emit('walk:finished', {
+      root: this.#options.root,
+      path,
+      reason,
+      names,
+      found,
+      missed,
+      durationMs,
+    });
+  }
+
+  #mark({ path, scope, ctimeMs }: ChangedName): void {
+    const since = Math.min(ctimeMs, this.#options.clock.now());
+    this.#options.mark({ path, scope, gone: false, alone: false, since });
+  }
+
+  /** At the latest after this long; an earlier one that was asked for stays. */
+  #auditAfter(afterMs: number): void {
+    if (afterMs === Infinity) return;
+    const delayMs = Math.min(afterMs, MAX_TIMER_MS);
+    const at = this.#options.clock.now() + delayMs;
+    if (this.#isStopped || (this.#cancelAudit !== undefined && this.#auditAt <= at)) return;
+    this.#cancelAudit?.();
+    this.#auditAt = at;
+    this.#cancelAudit = this.#options.clock.after(delayMs, () => {
+      this.#cancelAudit = undefined;
+      this.#isAuditDue = true;
+      void this.#walkNext();
+    });
+  }
+}

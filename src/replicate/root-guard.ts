@@ -1,0 +1,88 @@
+import type { RelativePath } from '../core/relative-path.js';
+import type { DeleteGuard } from './ports.js';
+
+/** What the watched directory is at a moment. */
+export interface SourceLook {
+  /** Which directory it is; undefined when there is none. */
+  readonly identity: string | undefined;
+  /** Where something is mounted below it. */
+  readonly mounts: readonly RelativePath[];
+  readonly isEmpty: boolean;
+}
+
+/**
+ * - `missing`: there is nothing to send.
+ * - `replaced`: another directory stands at the path (unmounted, mounted over, moved); it is sent, and nothing is deleted.
+ * - `empty`: it held something before.
+ * - `unmounted`: something that was mounted in it is not; nothing is deleted there.
+ */
+export type SourceState = 'well' | 'missing' | 'replaced' | 'empty' | 'unmounted';
+
+export interface SourceCondition {
+  readonly state: SourceState;
+  /** For a person. */
+  readonly reason?: string;
+}
+
+/** What the journal keeps of the source: JSON. */
+export interface SourceFacts {
+  readonly identity: string;
+  readonly mounts: readonly RelativePath[];
+}
+
+/**
+ * What the watched directory must be for names to be deleted on the remotes: what it was when it was last known to be
+ * right. A mount that appears in it is taken over; one that vanishes, or another directory at the path, is not, until it
+ * is back or a person says that it is right so. Pure: it is told what the source is.
+ */
+export class RootGuard {
+  #identity: string;
+  #mounts: readonly RelativePath[];
+  #mayBeEmpty = false;
+
+  /** `saved`: what an earlier run of the service knew. `isSame` compares its identity with that of now. */
+  constructor(now: SourceLook & { readonly identity: string }, saved: SourceFacts | undefined, isSame: boolean) {
+    this.#identity = saved === undefined || isSame ? now.identity : saved.identity;
+    this.#mounts = saved === undefined ? now.mounts : union(saved.mounts, now.mounts);
+  }
+
+  get facts(): SourceFacts {
+    return { identity: this.#identity, mounts: this.#mounts };
+  }
+
+  guard(): DeleteGuard {
+    return { identity: this.#identity, mounts: this.#mounts, mayBeEmpty: this.#mayBeEmpty };
+  }
+
+  /** Judges a look at the source, and takes over what is new in it. */
+  judge({ identity, mounts, isEmpty }: SourceLook): SourceCondition {
+    if (identity === undefined) {
+      return { state: 'missing', reason: 'the watched directory is missing: unmounted or removed' };
+    }
+    if (identity !== this.#identity) {
+      return {
+        state: 'replaced',
+        reason: 'the watched directory is not the one that it was: unmounted, mounted over or replaced',
+      };
+    }
+    if (!isEmpty) this.#mayBeEmpty = false;
+    else if (!this.#mayBeEmpty) return { state: 'empty', reason: 'the watched directory is empty' };
+    const [vanished] = this.#mounts.filter((path) => !mounts.includes(path));
+    if (vanished !== undefined) {
+      return { state: 'unmounted', reason: `nothing is mounted at ${vanished} any more` };
+    }
+    this.#mounts = mounts;
+    return { state: 'well' };
+  }
+
+  /** A person has said that the source is right as it is. */
+  accept({ identity, mounts, isEmpty }: SourceLook): void {
+    if (identity !== undefined) this.#identity = identity;
+    this.#mounts = mounts;
+    this.#mayBeEmpty = isEmpty;
+  }
+}
+
+function union(one: readonly RelativePath[], other: readonly RelativePath[]): RelativePath[] {
+  return [...new Set([...one, ...other])];
+}
