@@ -38,6 +38,8 @@ describe('defaults', () => {
     rsync: { params: ['-artuz'], rawParams: '-artuz', ssh: false },
     failLog: { path: '/tmp/rsync_fail_log.sh', retryMinutes: 60 },
     plugins: [],
+    deleteLimitPercent: 50,
+    auditMinutes: 60,
     watcher: 'auto',
   };
 
@@ -199,6 +201,32 @@ describe('values', () => {
       { afterSyncPlugin: undefined },
     ],
     ['the watcher', { sersync: '<watcher kind="parcel"/>' }, { watcher: 'parcel' }],
+    [
+      'how often the tree is audited, the watcher being chosen by itself',
+      { sersync: '<watcher auditMinutes="5"/>' },
+      { auditMinutes: 5, watcher: 'auto' },
+    ],
+    ['no audits', { sersync: '<watcher kind="parcel" auditMinutes="0"/>' }, { auditMinutes: 0, watcher: 'parcel' }],
+    [
+      'how much a comparison may delete',
+      { head: '<inotify><delete start="true" limit="20"/></inotify>' },
+      { deleteLimitPercent: 20, events: DEFAULTS.events },
+    ],
+    [
+      'that it may delete all',
+      { head: '<inotify><delete start="true" limit="off"/></inotify>' },
+      { deleteLimitPercent: 'off' },
+    ],
+    [
+      'that it may delete a few',
+      { head: '<inotify><delete start="true" limit="0"/></inotify>' },
+      { deleteLimitPercent: 0 },
+    ],
+    [
+      'the limit of those that say none',
+      { head: '<inotify><delete start="true"/></inotify>' },
+      { deleteLimitPercent: 50 },
+    ],
   ])('%s', (_title, parts, expected) => {
     const { config, told } = read(fileOf(parts));
     expect(told).toEqual([]);
@@ -381,6 +409,21 @@ describe('errors', () => {
       "error 3: <commonParams params=...>: the quote ' is never closed in -e 'ssh",
     ],
     ['an unknown plugin', { sersync: '<plugin start="true" name="comand"/>' }, 'error 4: there is no plugin "comand"'],
+    [
+      'a limit that is none',
+      { head: '<inotify><delete limit="all"/></inotify>' },
+      'error 1: <delete limit="all">: off, or a number of percent from 0 to 100 was expected',
+    ],
+    [
+      'a limit of more than all',
+      { head: '<inotify><delete limit="101"/></inotify>' },
+      'error 1: <delete limit="101">: off, or a number of percent from 0 to 100 was expected',
+    ],
+    [
+      'an interval of audits that is none',
+      { sersync: '<watcher auditMinutes="hourly"/>' },
+      'error 4: <watcher auditMinutes="hourly">: a number of minutes from 0 to 10000000 was expected',
+    ],
     [
       'an unknown watcher',
       { sersync: '<watcher kind="fanotify"/>' },

@@ -247,6 +247,32 @@ describe('directories', () => {
   });
 });
 
+describe('the oldest file that is waited for', () => {
+  test('tells since when, and nothing when none is', () => {
+    const bench = new Bench();
+    expect(bench.queue.oldest()).toBeUndefined();
+    bench.touch('a', Hint.modified);
+    bench.advance(3_000);
+    bench.touch('b', Hint.modified);
+    // Writing on makes it no younger.
+    bench.touch('a', Hint.modified);
+    expect(bench.queue.oldest()).toBe(bench.startedAt);
+    bench.touch('a', Hint.closed);
+    expect(bench.queue.oldest()).toBe(bench.startedAt + 3_000);
+    bench.touch('b', Hint.removed);
+    expect(bench.queue.oldest()).toBeUndefined();
+  });
+
+  test('is not one that was released at its interval, until it is written again', () => {
+    const bench = new Bench();
+    bench.touch('log', Hint.modified);
+    bench.advance(11_000);
+    expect(bench.queue.oldest()).toBeUndefined();
+    bench.touch('log', Hint.modified);
+    expect(bench.queue.oldest()).toBe(bench.startedAt + 11_000);
+  });
+});
+
 describe('many files', () => {
   test('more than can be waited for are released at once', () => {
     const bench = new Bench();
