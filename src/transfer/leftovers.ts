@@ -35,13 +35,14 @@ export function leftoverPlaces(disk: Disk, looks: readonly Look[]): LeftoverPlac
  * all the more (temporaries.ts), for `.env.sample` beside `.env` may be somebody's.
  */
 export function isLeftover(disk: Disk, { files }: LeftoverPlaces, path: RelativePath, isDirectory: boolean): boolean {
-  const isHere = (name: RelativePath): boolean => disk.look(name).kind !== 'missing';
+  const isHere = (at: RelativePath): boolean => disk.look(at).kind !== 'missing';
+  const isFile = (at: RelativePath): boolean => isHere(at) && disk.look(at).kind !== 'directory';
   if (isDirectory) return nameOf(path) === PARTIAL_DIR && !isHere(path);
   const name = /^\.(.+)\.[A-Za-z0-9]{6}$/s.exec(nameOf(path))?.[1];
   if (name === undefined || isHere(path)) return false;
   // rsync puts no second dot before a name that begins with one.
   const origins = [name, `.${name}`].map((origin) => join(parentOf(path), origin));
-  return origins.some((origin) => files.has(origin) || (isTemporary(path) && disk.look(origin).kind === 'file'));
+  return origins.some((origin) => files.has(origin) || (isTemporary(path) && isFile(origin)));
 }
 
 /** The directory in which a part of the file waits. */

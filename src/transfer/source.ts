@@ -73,7 +73,7 @@ export class Source implements Disk, GuardedSource {
     const stats = lstatOf(path === ROOT ? this.#root : this.#prefix + path);
     if (stats === 'unknown') return { kind: 'other', size: 0 };
     if (stats === undefined) return MISSING;
-    if (stats.isFile()) return { kind: 'file', size: stats.size };
+    if (stats.isFile()) return { kind: 'file', size: stats.size, isLinked: stats.nlink > 1 };
     return { kind: stats.isDirectory() ? 'directory' : 'other', size: 0 };
   }
 

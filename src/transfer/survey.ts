@@ -13,6 +13,8 @@ export interface Found {
   readonly kind: Kind;
   /** Bytes, of a regular file; else 0. */
   readonly size: number;
+  /** A regular file that has other names as well (hard links). */
+  readonly isLinked?: boolean;
 }
 
 export interface Child {
@@ -34,6 +36,8 @@ export interface EntriesSurvey {
   readonly files: readonly RelativePath[];
   /** Bytes of the largest file among the names. */
   readonly largest: number;
+  /** A file that has other names as well is among the names. */
+  readonly isLinked: boolean;
 }
 
 const DIVIDE_INTO = 64;
@@ -47,9 +51,11 @@ export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: nu
   const again: Again[] = [];
   const files: RelativePath[] = [];
   let largest = 0;
+  let isLinked = false;
   for (const look of looks) {
     const path = lift(look.path);
-    const { kind, size } = disk.look(path);
+    const { kind, size, isLinked: hasOtherNames = false } = disk.look(path);
+    isLinked ||= hasOtherNames;
     if (kind === 'missing') {
       names.set(path, 'missing');
     } else if (kind === 'directory' && (look.gone || path !== look.path)) {
@@ -63,7 +69,7 @@ export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: nu
       largest = Math.max(largest, size);
     }
   }
-  return { names, again, files, largest };
+  return { names, again, files, largest, isLinked };
 }
 
 /**

@@ -112,8 +112,8 @@ async function sendEntries(
   const kept = new Set(held?.paths);
   // With deleting off a missing name asks for nothing.
   const names = new Map([...survey.names].filter(([path, state]) => state === 'there' || (deletes && !kept.has(path))));
-  const outcome = held === undefined ? {} : { held };
-  const { again } = survey;
+  const { again, isLinked } = survey;
+  const outcome = { isLinked, ...(held === undefined ? {} : { held }) };
   if (names.size === 0) return { ...NO_RUN, ...outcome, again };
 
   const isWatched = survey.largest < WATCHED_BELOW_BYTES;

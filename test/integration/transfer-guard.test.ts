@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { REPLACED } from '../../src/transfer/delete-guard.js';
 import { judge } from '../../src/replicate/verdict.js';
 import { identify } from '../../src/transfer/source.js';
-import { canMount, entriesOf, namesOf, plant, TransferBench, treesOf } from '../support/transfer-bench.js';
+import { canMount, entriesOf, extrasOf, namesOf, plant, TransferBench, treesOf } from '../support/transfer-bench.js';
 
 const bench = new TransferBench('guard');
 
@@ -22,7 +22,7 @@ beforeEach(() => {
   bench.newTrees();
 });
 
-const extrasTask = { ...treesOf(['']), kind: 'extras' } as const;
+const extrasTask = extrasOf(['']);
 
 describe('a watched directory that was replaced', () => {
   beforeEach(() => {
@@ -109,14 +109,14 @@ describe.runIf(canMount())('a file system', () => {
 
   it('that is not mounted any more holds back what was in it, and nothing else', async () => {
     const guard = { mounts: ['data/disk1', 'data/disk2'] };
-    for (const path of guard.mounts) bench.mount(path);
+    for (const path of guard.mounts) bench.mount(join(bench.source, path));
     plant(bench.source, ['data/disk1/a', 'data/disk2/b', 'c', 'new']);
     plant(bench.remote, ['data/disk1/a', 'data/disk1/gone', 'data/disk2/b', 'data/disk2/sub/b', 'c']);
-    bench.unmount('data/disk2');
+    bench.unmount(join(bench.source, 'data/disk2'));
     rmSync(join(bench.source, 'c'));
 
     const reason = 'nothing is mounted at data/disk2 any more';
-    const extras = await bench.run({ ...treesOf(['data']), kind: 'extras' }, { guard });
+    const extras = await bench.run(extrasOf(['data']), { guard });
     expect([...extras.extras].sort()).toEqual(['data/disk1/gone', 'data/disk2/b', 'data/disk2/sub']);
     expect(extras.held?.reason).toBe(reason);
     expect([...(extras.held?.paths ?? [])].sort()).toEqual(['data/disk2/b', 'data/disk2/sub']);
@@ -139,7 +139,7 @@ describe.runIf(canMount())('a file system', () => {
   });
 
   it('that is mounted holds nothing back', async () => {
-    bench.mount('disk');
+    bench.mount(join(bench.source, 'disk'));
     plant(bench.remote, ['disk/gone']);
     writeFileSync(join(bench.source, 'disk/new'), '');
     const report = await bench.run(entriesOf(['disk/new', 'disk/gone']), { guard: { mounts: ['disk'] } });

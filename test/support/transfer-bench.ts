@@ -68,17 +68,15 @@ export class TransferBench {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  /** Mounts a new file system in memory at a path of the source. */
-  mount(path = '.'): void {
-    const place = join(this.source, path);
+  /** Mounts a new, small file system in memory. */
+  mount(place = this.source): void {
     mkdirSync(place, { recursive: true });
     const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', place]);
     if (status !== 0) throw new Error(`cannot mount at ${place}: ${stderr.toString()}`);
     this.#mounts.push(place);
   }
 
-  unmount(path = '.'): void {
-    const place = join(this.source, path);
+  unmount(place = this.source): void {
     const { status, stderr } = spawnSync('umount', [place]);
     if (status !== 0) throw new Error(`cannot unmount ${place}: ${stderr.toString()}`);
     this.#mounts.splice(this.#mounts.indexOf(place), 1);
@@ -138,14 +136,26 @@ export interface BegunRun {
   cancel(): void;
 }
 
-export function entriesOf(names: readonly RelativePath[], more: Partial<Look> = {}): TransferTask {
-  const looks = names.map((path) => ({ path, scope: 'entry', gone: false, since: Date.now(), ...more }) as const);
-  return { kind: 'entries', looks, largeBytes: 0 };
+type TaskOf<Kind extends TransferTask['kind']> = Extract<TransferTask, { kind: Kind }>;
+
+function looksAt(paths: readonly RelativePath[], more: Partial<Look>): Look[] {
+  return paths.map((path) => ({ path, scope: 'entry', gone: false, since: Date.now(), ...more }));
 }
 
-export function treesOf(paths: readonly RelativePath[], more: Partial<Look> = {}): TransferTask {
-  const looks = paths.map((path) => ({ path, scope: 'subtree', gone: false, since: Date.now(), ...more }) as const);
-  return { kind: 'trees', looks, resync: false, crontab: false };
+export function entriesOf(paths: readonly RelativePath[], more: Partial<Look> = {}): TaskOf<'entries'> {
+  return { kind: 'entries', looks: looksAt(paths, more), largeBytes: 0 };
+}
+
+export function treesOf(paths: readonly RelativePath[], more: Partial<Look> = {}): TaskOf<'trees'> {
+  return { kind: 'trees', looks: looksAt(paths, { scope: 'subtree', ...more }), resync: false, crontab: false };
+}
+
+export function extrasOf(paths: readonly RelativePath[], more: Partial<Look> = {}): TaskOf<'extras'> {
+  return { kind: 'extras', looks: looksAt(paths, { scope: 'subtree', ...more }), crontab: false };
+}
+
+export function sweepOf(paths: readonly RelativePath[], more: Partial<Look> = {}): TaskOf<'sweep'> {
+  return { kind: 'sweep', looks: looksAt(paths, { scope: 'subtree', ...more }) };
 }
 
 /** Makes files that hold their own name; a slash at the end makes a directory. */

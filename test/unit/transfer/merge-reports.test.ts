@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { NO_RUN, type RunReport } from '../../../src/replicate/ports.js';
-import { mergeReports, wentThrough } from '../../../src/transfer/merge-reports.js';
+import { cameToItsEnd, mergeReports, wentThrough } from '../../../src/transfer/merge-reports.js';
 
 function reportOf(part: Partial<RunReport>): RunReport {
   return {
@@ -13,10 +13,11 @@ describe('two runs as one report', () => {
   it('hold what both said and sent', () => {
     const lost = (path: string) => ({ path, kind: 'lost', text: path }) as const;
     const merged = mergeReports(
-      reportOf({ complaints: [lost('a')], messages: ['x'], filesSent: 2, bytesSent: 5, durationMs: 1 }),
-      reportOf({ complaints: [lost('b')], messages: ['y'], filesSent: 1, bytesSent: 1, durationMs: 2 }),
+      reportOf({ complaints: [lost('a')], messages: ['x'], filesSent: 2, bytesSent: 5, durationMs: 1, cutOff: ['c'] }),
+      reportOf({ complaints: [lost('b')], messages: ['y'], filesSent: 1, bytesSent: 1, durationMs: 2, isLinked: true }),
     );
-    expect(merged).toMatchObject({ messages: ['x', 'y'], filesSent: 3, bytesSent: 6, durationMs: 3 });
+    expect(merged).toMatchObject({ messages: ['x', 'y'], filesSent: 3, bytesSent: 6, durationMs: 3, isLinked: true });
+    expect(merged.cutOff).toEqual(['c']);
     expect(merged.complaints.map(({ path }) => path)).toEqual(['a', 'b']);
   });
 
@@ -42,6 +43,16 @@ describe('two runs as one report', () => {
     const merged = mergeReports(reportOf({ deletesBy: 'rules' }), reportOf({ exitCode: null, spawnError: 'ENOENT' }));
     expect(merged).toMatchObject({ deletesBy: 'rules', spawnError: 'ENOENT', exitCode: null });
   });
+});
+
+it.each<[string, Partial<RunReport>, boolean]>([
+  ['went through', { exitCode: 0 }, true],
+  ['lost something', { exitCode: 23 }, true],
+  ['lost its connection', { exitCode: 12 }, false],
+  ['met a full disk', { exitCode: 11 }, false],
+  ['was ended by a signal', { exitCode: null, signal: 'SIGKILL' }, false],
+])('a run that %s came to its end: %j %s', (_title, end, came) => {
+  expect(cameToItsEnd(reportOf(end))).toBe(came);
 });
 
 it('goes on after a full disk and after names that failed, not after a broken connection or a cancel', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  canResume,
   deletionArgs,
   entriesArgs,
   extrasArgs,
@@ -92,6 +93,37 @@ describe('the arguments of a run', () => {
 
   it('changes nothing when it lists what is extra', () => {
     expect(extrasArgs(target, false, run)).toEqual(expect.arrayContaining(['-n', '--no-r', '-d', '--existing']));
+  });
+
+  it('lets large files go on where a run broke off, and takes no part that waits for extra', () => {
+    const isPartialDir = (word: string): boolean => word.startsWith('--partial-dir');
+    for (const args of [entriesArgs, (...given: [RemoteTarget, typeof run]) => treesArgs(given[0], true, given[1])]) {
+      expect(args(target, { ...run, resumes: true })).toContain('--partial-dir=.rsync-partial');
+      expect(args(target, run).filter(isPartialDir)).toEqual([]);
+      const inplace = { ...target, params: ['-a', '--inplace'] };
+      expect(args(inplace, { ...run, resumes: true }).filter(isPartialDir)).toEqual([]);
+    }
+    for (const args of [treesArgs(target, true, run), extrasArgs(target, true, run)]) {
+      expect(args).toContain('--filter=-rp .rsync-partial/');
+    }
+  });
+
+  it.each([
+    [['-artuz'], true],
+    [['-aP', '--partial'], true],
+    [['-a', '--exclude', '--inplace', '-f', '- W'], true],
+    [['-aW'], false],
+    [['--whole-file'], false],
+    [['--inplace'], false],
+    [['--write-devices'], false],
+    [['--append'], false],
+    [['--append-verify'], false],
+    [['--delay-updates'], false],
+    [['--no-partial'], false],
+    [['--partial-dir=.p'], false],
+    [['--partial-dir', '/p'], false],
+  ])('takes from %j that parts of files may be kept: %s', (params, may) => {
+    expect(canResume(params)).toBe(may);
   });
 
   it('asks without -u which files are newer on the remote', () => {

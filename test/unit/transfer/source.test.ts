@@ -26,8 +26,8 @@ describe('a look at a name', () => {
     mkdirSync(join(root, 'd'));
     symlinkSync('f', join(root, 'l'));
     linkSync(join(root, 'f'), join(root, 'second'));
-    expect(source.look('f')).toEqual({ kind: 'file', size: 5 });
-    expect(source.look('second')).toEqual({ kind: 'file', size: 5 });
+    expect(source.look('f')).toEqual({ kind: 'file', size: 5, isLinked: true });
+    expect(source.look('second')).toEqual({ kind: 'file', size: 5, isLinked: true });
     expect(source.look('d')).toEqual({ kind: 'directory', size: 0 });
     expect(source.look(ROOT)).toEqual({ kind: 'directory', size: 0 });
     expect(source.look('x')).toEqual({ kind: 'missing', size: 0 });
@@ -51,7 +51,7 @@ describe('a look at a name', () => {
   test('finds names that are not UTF-8', () => {
     const gbk = fromBytes(Buffer.from([0xb1, 0xa8, 0x2e, 0x74, 0x78, 0x74]));
     writeFileSync(Buffer.concat([Buffer.from(`${root}/`), toBytes(gbk)]), 'x');
-    expect(source.look(gbk)).toEqual({ kind: 'file', size: 1 });
+    expect(source.look(gbk)).toEqual({ kind: 'file', size: 1, isLinked: false });
     expect(source.children(ROOT)).toEqual([{ path: gbk, isDirectory: false }]);
   });
 

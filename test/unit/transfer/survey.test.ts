@@ -87,6 +87,16 @@ describe('before entries are sent', () => {
     expect(survey.again).toEqual([]);
   });
 
+  test('a file that has other names as well is told', () => {
+    const tree = treeOf('a', 'b');
+    const linked: Disk = {
+      look: (path) => ({ ...tree.look(path), isLinked: path === 'b' }),
+      children: (path) => tree.children(path),
+    };
+    expect(surveyEntries(linked, [look('a')], 0).isLinked).toBe(false);
+    expect(surveyEntries(linked, [look('a'), look('b')], 0).isLinked).toBe(true);
+  });
+
   test('a thousand names in one directory cost one look at each directory above them', () => {
     const tree = treeOf('d/', 'd/e/');
     const seen: RelativePath[] = [];
