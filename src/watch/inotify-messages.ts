@@ -18,14 +18,20 @@ export const Control = {
   stop: 0,
   /** How many messages of hints the main thread has taken. */
   taken: 1,
+  /** The number of the last fence that was asked for; they count from 1. */
+  fence: 2,
 } as const;
 
-export const CONTROL_BYTES = 8;
+export const CONTROL_BYTES = 12;
 
 /** What the thread tells; in order, nothing after `failed` or `died`. */
 export type InotifyMessage =
   | ({ readonly kind: 'hints' } & Hints)
   | { readonly kind: 'lost'; readonly below: RelativePath; readonly reason: string }
+  | { readonly kind: 'blind'; readonly below: RelativePath; readonly reason: string }
+  | { readonly kind: 'sees'; readonly below: RelativePath }
+  /** The answer to the fence of that number and to all before it: whether what was changed before is told now. */
+  | { readonly kind: 'fence'; readonly number: number; readonly isTold: boolean }
   | { readonly kind: 'started'; readonly directories: number }
   | { readonly kind: 'failed'; readonly code: string; readonly message: string; readonly hint: string | undefined }
   | { readonly kind: 'died'; readonly reason: string };

@@ -4,10 +4,11 @@ import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createFilter, type Filter } from '../core/filter.js';
 import { Hint } from '../core/hint.js';
-import { display, join, ROOT, type RelativePath } from '../core/relative-path.js';
+import { ancestorsOf, display, isBelow, join, ROOT, type RelativePath } from '../core/relative-path.js';
 import { messageOf, StartError } from '../errors.js';
 import { mountsBelow } from '../mount-points.js';
 import { HintBatch } from './hint-batch.js';
+import { BlindSpots } from './inotify-blind-spots.js';
 import { EVENT_HEADER_BYTES, IN, loadInotify, SystemCallError, type Inotify } from './inotify.js';
 import { inotifyLimit, instanceLimitError, watchLimitError } from './inotify-limits.js';
 import { Control, type InotifyMessage, type InotifyThreadData } from './inotify-messages.js';
@@ -40,9 +41,9 @@ const MAX_KEPT_PATHS = 1_000_000;
 /** Both halves of a rename come within microseconds; a process may be suspended between them. */
 const MOVED_OUT_AFTER_MS = 200;
 const ROOT_CHECK_EVERY_MS = 2_000;
-/** A directory that could not be watched is tried again, and told as lost, this often. */
+/** A directory that could not be watched is tried again, and told as lost, at pauses that double. */
+const FIRST_RETRY_MS = 5_000;
 const RETRY_EVERY_MS = 60_000;
-const MAX_BLIND_DIRECTORIES = 1_000;
 const REPAIR_AFTER_MS = 50;
 
 class InotifyThread {
@@ -54,6 +55,8 @@ class InotifyThread {
   private descriptor = -1;
   private rootIdentity = '';
   private mounts: ReadonlyMap<string, RelativePath> = new Map();
+  /** Places of which an event said that they were unmounted, since the mounts were last compared. */
+  private readonly unmounted = new Set<RelativePath>();
 
   private readonly readBuffer = new Uint8Array(READ_BYTES);
   /** Events read while the table was at work, still to be handled. */
@@ -61,17 +64,27 @@ class InotifyThread {
   private backlogBytes = 0;
   private drainBuffer = new Uint8Array(READ_BYTES);
   private lastBreathMs = 0;
+  private readonly wakeBuffer = new Uint8Array(8);
 
   private readonly batch = new HintBatch();
   private messagesSent = 0;
   private lastMessageMs = 0;
 
-  /** Directories that could not be watched, for a reason that may pass. */
-  private readonly blind = new Set<RelativePath>();
+  private readonly blindSpots = new BlindSpots({
+    blind: (below, reason) => {
+      this.post({ kind: 'blind', below, reason });
+    },
+    sees: (below) => {
+      this.post({ kind: 'sees', below });
+    },
+  });
   private retryAtMs = Infinity;
+  private retryPauseMs = FIRST_RETRY_MS;
   private repairAtMs = Infinity;
   private repairPauseMs = REPAIR_AFTER_MS;
   private rootCheckAtMs = 0;
+  private fence: Fence | undefined;
+  private answeredFence = 0;
   private isStarting = true;
   private deathReason: string | undefined;
 
@@ -88,6 +101,7 @@ class InotifyThread {
         },
         isSameDirectory: (one, other) => this.isSameDirectory(one, other),
         directoriesIn: (path) => directoriesIn(this.absolute(path)),
+        mayBeDirectory: (path) => mayBeDirectory(this.absolute(path)),
         breathe: () => {
           this.breathe();
         },
@@ -153,8 +167,10 @@ class InotifyThread {
     while (this.deathReason === undefined) {
       this.wait();
       this.stopIfAsked();
-      this.handleEvents();
+      this.beginFence();
+      const isEmptied = this.handleEvents();
       this.doWhatIsDue(now());
+      this.answerFence(isEmptied);
       this.tell();
     }
   }
@@ -163,31 +179,69 @@ class InotifyThread {
   private wait(): void {
     const { wakeDescriptor } = this.data;
     const timeoutMs = Math.max(0, Math.ceil(this.nextDueMs() - now()));
-    const [hasEvents] = this.inotify.waitReadable([this.descriptor, wakeDescriptor], timeoutMs);
+    const [hasEvents, isWoken] = this.inotify.waitReadable([this.descriptor, wakeDescriptor], timeoutMs);
+    // Before the controls are looked at: who sets one after that wakes us again.
+    if (isWoken === true) this.inotify.read(wakeDescriptor, this.wakeBuffer);
     const gatherMs = Math.ceil(GATHER_MS - (now() - this.lastMessageMs));
-    if (hasEvents === true && gatherMs > 0) this.inotify.waitReadable([wakeDescriptor], gatherMs);
+    if (hasEvents === true && isWoken !== true && gatherMs > 0) this.inotify.waitReadable([wakeDescriptor], gatherMs);
   }
 
   private nextDueMs(): number {
-    if (this.backlog.length > 0) return 0;
+    if (this.backlog.length > 0 || this.isFenceUnread) return 0;
     const nowMs = now();
-    const strandedMs = this.tree.hasStranded ? nowMs + MOVED_OUT_AFTER_MS / 2 : Infinity;
+    const strandedMs = this.tree.strandedSince < Infinity ? nowMs + MOVED_OUT_AFTER_MS / 2 : Infinity;
     const heldBackMs = this.batch.size > 0 ? nowMs + GATHER_MS : Infinity;
     return Math.min(this.rootCheckAtMs, this.retryAtMs, this.repairAtMs, strandedMs, heldBackMs);
   }
 
   private doWhatIsDue(nowMs: number): void {
     // With events still to be handled, the second half of a rename may be among them.
-    if (this.tree.hasStranded && this.backlog.length === 0) this.tree.releaseStranded(nowMs - MOVED_OUT_AFTER_MS);
+    if (this.backlog.length === 0) this.tree.releaseStranded(nowMs - MOVED_OUT_AFTER_MS);
     if (nowMs >= this.repairAtMs) this.repair();
     if (nowMs >= this.retryAtMs) this.retryBlind();
     if (nowMs >= this.rootCheckAtMs) this.checkRoot();
   }
 
+  // --- fences ---------------------------------------------------------------------------------------------------
+
+  private get wantedFence(): number {
+    return Atomics.load(this.controls, Control.fence);
+  }
+
+  /** A fence waits for the kernel's queue to be read. */
+  private get isFenceUnread(): boolean {
+    if (this.fence === undefined) return this.wantedFence !== this.answeredFence;
+    return this.fence.emptiedAtMs === undefined;
+  }
+
+  /** What was changed before this is in the kernel's queue or in the backlog, but for what raises no event. */
+  private beginFence(): void {
+    const number = this.wantedFence;
+    if (this.fence !== undefined || number === this.answeredFence) return;
+    this.fence = { number, emptiedAtMs: undefined };
+    this.checkRoot();
+  }
+
+  /** `isEmptied`: all that was in the queue when the fence began is handled. */
+  private answerFence(isEmptied: boolean): void {
+    if (this.fence === undefined || this.deathReason !== undefined) return;
+    if (isEmptied) this.fence.emptiedAtMs ??= now();
+    const { number, emptiedAtMs } = this.fence;
+    const isTold = !this.blindSpots.isAny;
+    // What happens in a directory between the two halves of its rename is told with the second half.
+    if (isTold && (emptiedAtMs === undefined || this.tree.strandedSince <= emptiedAtMs)) return;
+    this.fence = undefined;
+    this.answeredFence = number;
+    this.post({ kind: 'fence', number, isTold });
+  }
+
   // --- events ---------------------------------------------------------------------------------------------------
 
-  /** Handles what is there now; under a steady stream it comes back now and then, so that the rest gets its turn. */
-  private handleEvents(): void {
+  /**
+   * Handles what is there now; under a steady stream it comes back now and then, so that the rest gets its turn. True when
+   * the kernel's queue was found empty: whatever was in it before the call is handled.
+   */
+  private handleEvents(): boolean {
     const untilMs = now() + 50;
     do {
       const chunk = this.backlog.shift();
@@ -196,14 +250,15 @@ class InotifyThread {
         this.handleChunk(chunk, chunk.byteLength);
       } else {
         const bytes = this.inotify.read(this.descriptor, this.readBuffer);
-        if (bytes === 0) return;
+        if (bytes === 0) return true;
         this.handleChunk(this.readBuffer, bytes);
         // A queue that did not fill the buffer was emptied. What came since is gathered for the next message.
-        if (bytes < READ_BYTES / 2 && this.backlog.length === 0) return;
+        if (bytes < READ_BYTES / 2 && this.backlog.length === 0) return true;
       }
       if (this.batch.size >= FULL_BATCH) this.tell();
       this.stopIfAsked();
     } while (this.deathReason === undefined && now() < untilMs);
+    return false;
   }
 
   private handleChunk(chunk: Uint8Array, bytes: number): void {
@@ -256,14 +311,29 @@ class InotifyThread {
       else if ((mask & IN.IGNORED) !== 0) this.die('is not watched by the kernel any more');
       return;
     }
-    if ((mask & IN.IGNORED) === 0) return;
-    const { parent, name } = directory;
+    if ((mask & IN.UNMOUNT) !== 0) this.handleUnmounted(directory);
+    else if ((mask & IN.IGNORED) !== 0) this.handleEnded(directory);
+  }
+
+  /** It went with its file system, so nobody removed it. A file system is told directory by directory, in no order. */
+  private handleUnmounted(directory: WatchedDirectory): void {
     const path = this.tree.pathOf(directory);
     this.tree.ended(directory);
+    if (path === undefined) return;
+    this.unmounted.add(this.mountOf(path) ?? path);
+    this.rootCheckAtMs = 0;
+  }
+
+  private handleEnded(directory: WatchedDirectory): void {
+    const { parent, name } = directory;
+    const path = this.tree.pathOf(directory);
+    // That it was unmounted may be among the events that were lost. Then the repair finds out.
+    if (path !== undefined && this.repairAtMs !== Infinity && this.mountOf(path) !== undefined) return;
+    this.tree.ended(directory);
     if (parent === undefined || path === undefined) return;
-    // Still in its place: it was unmounted, or the event of its deletion follows. Whatever is at the name now is looked at.
-    const isThere = this.tree.appeared(parent, name, path);
-    this.batch.add(path, isThere ? FOUND_DIRECTORY : Hint.removed | Hint.directory);
+    // It was deleted, and the event that tells it by name follows. Whatever is at the name now is looked at.
+    const found = this.tree.changed(parent, name, path);
+    this.batch.add(path, Hint.removed | Hint.directory | found);
   }
 
   private handleName(directory: WatchedDirectory, mask: number, name: RelativePath): void {
@@ -275,18 +345,17 @@ class InotifyThread {
     const hint = hintOf(mask);
     // The table first, then the hint: see the second order in watched-tree.ts.
     this.batch.add(path, isDirectory ? hint | this.settleDirectory(directory, mask, name, path) : hint);
+    if (isDirectory && this.blindSpots.isAny) this.lookAtBlind(this.blindSpots.atOrBelow(path));
   }
 
   private settleDirectory(parent: WatchedDirectory, mask: number, name: RelativePath, path: RelativePath): Hint {
-    if ((mask & IN.MOVED_TO) !== 0) this.tree.arrived(parent, name, path);
-    else if ((mask & IN.CREATE) !== 0) this.tree.appeared(parent, name, path);
-    else if ((mask & (IN.DELETE | IN.MOVED_FROM)) !== 0) {
-      if (this.tree.left(parent, name, path)) return FOUND_DIRECTORY;
-    } else if (!this.tree.knows(parent, name)) {
-      // Its attributes changed, so it may be readable now.
-      if (this.tree.appeared(parent, name, path)) return FOUND_DIRECTORY;
-    }
-    return Hint.directory;
+    // The event of what stood at the name before may have been lost, so that it went is told with this one.
+    if ((mask & IN.MOVED_TO) !== 0) return Hint.directory | (this.tree.arrived(parent, name, path) & Hint.removed);
+    if ((mask & IN.CREATE) !== 0) return Hint.directory | (this.tree.changed(parent, name, path) & Hint.removed);
+    const isLeaving = (mask & (IN.DELETE | IN.MOVED_FROM)) !== 0;
+    // When its attributes changed, it may be readable now.
+    if (!isLeaving && this.tree.knows(parent, name)) return Hint.directory;
+    return Hint.directory | (this.tree.changed(parent, name, path) & FOUND_DIRECTORY);
   }
 
   // --- telling --------------------------------------------------------------------------------------------------
@@ -321,8 +390,9 @@ class InotifyThread {
   /** Events were lost: says so now, and again when the table has been repaired. */
   private overflowed(reason: string): void {
     if (this.repairAtMs !== Infinity) return;
-    this.post({ kind: 'lost', below: ROOT, reason });
     this.repairAtMs = now() + this.repairPauseMs;
+    this.blindSpots.eventsAreLost(reason);
+    this.post({ kind: 'lost', below: ROOT, reason });
   }
 
   /**
@@ -332,42 +402,65 @@ class InotifyThread {
   private repair(): void {
     const beganMs = now();
     this.repairAtMs = Infinity;
-    const errno = this.tree.walkAgain();
-    if (errno !== undefined) {
-      this.die(`cannot be watched again (${errno})`);
+    this.blindSpots.beginWalk();
+    const missed = this.tree.walkAgain();
+    if (typeof missed === 'string') {
+      this.die(`cannot be watched again (${missed})`);
       return;
     }
+    // After the walk: what was unmounted while it went on is not taken for removed either.
+    const remounted = this.changedMounts();
+    for (const [path, hint] of missed) {
+      const isByMount = remounted.some((mount) => path === mount || isBelow(path, mount) || isBelow(mount, path));
+      if ((hint & Hint.removed) === 0 || !isByMount) this.batch.add(path, hint);
+    }
+    this.tellMounts(remounted);
     this.repairPauseMs = Math.max(REPAIR_AFTER_MS, 2 * (now() - beganMs));
-    this.post({ kind: 'lost', below: ROOT, reason: 'events were lost; every directory is watched again' });
+    this.blindSpots.endWalk(this.repairAtMs !== Infinity);
+    const reason = this.blindSpots.isCrowded
+      ? 'very many directories still cannot be watched'
+      : 'events were lost; every directory is watched again';
+    this.post({ kind: 'lost', below: ROOT, reason });
   }
 
   private unwatchable(path: RelativePath, errno: string): void {
     if (errno === 'ENOSPC' && this.isStarting) throw watchLimitError(this.shownRoot, this.countDirectories());
+    const mayPass = !PERMANENT.has(errno);
+    if (mayPass && this.retryAtMs === Infinity) this.retryAtMs = now() + this.retryPauseMs;
     const reason = `cannot watch ${display(path)}: ${explainErrno(errno)}`;
-    if (PERMANENT.has(errno)) {
-      this.post({ kind: 'lost', below: path, reason });
-      return;
-    }
-    if (this.retryAtMs === Infinity) this.retryAtMs = now() + RETRY_EVERY_MS;
-    // Beyond that many the whole tree is told as lost, now and at each retry, instead of every directory.
-    if (this.blind.size > MAX_BLIND_DIRECTORIES) return;
-    this.blind.add(path);
-    const isTooMany = this.blind.size > MAX_BLIND_DIRECTORIES;
-    this.post({ kind: 'lost', below: isTooMany ? ROOT : path, reason });
+    const wasCrowded = this.blindSpots.isCrowded;
+    if (this.blindSpots.add(path, reason, mayPass)) this.post({ kind: 'lost', below: path, reason });
+    else if (this.blindSpots.isCrowded && !wasCrowded) this.post({ kind: 'lost', below: ROOT, reason });
   }
 
   private retryBlind(): void {
     this.retryAtMs = Infinity;
-    const paths = [...this.blind];
-    this.blind.clear();
-    if (paths.length > MAX_BLIND_DIRECTORIES) {
-      this.repair();
-      return;
+    this.retryPauseMs = Math.min(2 * this.retryPauseMs, RETRY_EVERY_MS);
+    if (this.blindSpots.isCrowded) this.repair();
+    else {
+      const paths = this.blindSpots.passing();
+      this.lookAtBlind(paths);
+      const stillBlind = new Set(this.blindSpots.passing());
+      for (const path of paths.filter((path) => stillBlind.has(path))) {
+        this.post({ kind: 'lost', below: path, reason: `${display(path)} still cannot be watched` });
+      }
     }
+    if (!this.isRetryDue()) this.retryPauseMs = FIRST_RETRY_MS;
+  }
+
+  /** Asked after something was tried: TypeScript takes a field for what it was before. */
+  private isRetryDue(): boolean {
+    return this.retryAtMs !== Infinity;
+  }
+
+  /** What now can be watched needs a look at what it was blind for. */
+  private lookAtBlind(paths: readonly RelativePath[]): void {
     for (const path of paths) {
-      // What still cannot be watched is told as lost again by this; what now can, needs a look at what it was blind for.
-      if (this.tree.lookAgain(path))
-        this.post({ kind: 'lost', below: path, reason: `${display(path)} is watched again` });
+      const look = this.tree.lookAgain(path);
+      if (look === 'unwatchable') continue;
+      this.blindSpots.remove(path);
+      const reason = look === 'watched' ? 'is watched again' : 'could not be watched and is gone';
+      this.post({ kind: 'lost', below: path, reason: `${display(path)} ${reason}` });
     }
   }
 
@@ -384,19 +477,52 @@ class InotifyThread {
     else this.checkMounts();
   }
 
-  /** Nor does it tell when something is mounted below the root. */
+  /** Nor does it tell when something is mounted below the root, or when something bound there is unmounted. */
   private checkMounts(): void {
+    const changed = this.changedMounts();
+    if (changed.length === 0) return;
+    for (const path of changed) this.tree.lookAgain(path);
+    this.tellMounts(changed);
+    // What could not be watched at a second place may be at one only by now.
+    this.lookAtBlind(this.blindSpots.atOrBelow(ROOT));
+  }
+
+  /** The topmost places where something was mounted or unmounted since this was asked last. */
+  private changedMounts(): RelativePath[] {
     const before = this.mounts;
     this.mounts = mountsBelow(this.rootBytes);
-    const changed = [
-      ...[...this.mounts].filter(([mount]) => !before.has(mount)),
-      ...[...before].filter(([mount]) => !this.mounts.has(mount)),
-    ];
-    for (const [, path] of changed) {
-      if (this.filter.isExcluded(path, true)) continue;
-      this.tree.lookAgain(path);
-      this.post({ kind: 'lost', below: path, reason: `something was mounted or unmounted at ${display(path)}` });
+    const changed = new Set([
+      ...[...this.mounts].filter(([mount]) => !before.has(mount)).map(([, path]) => path),
+      ...[...before].filter(([mount]) => !this.mounts.has(mount)).map(([, path]) => path),
+      ...this.unmounted,
+    ]);
+    this.unmounted.clear();
+    return [...changed].filter((path) => {
+      const isCovered = [...ancestorsOf(path)].some((above) => changed.has(above));
+      return !isCovered && !this.filter.isExcluded(path, true);
+    });
+  }
+
+  /**
+   * What a mount brings has times of its own, and what it covered appears again with old ones: all of it is told as found.
+   * What it took along is not told as removed: nobody did that.
+   */
+  private tellMounts(changed: readonly RelativePath[]): void {
+    const mounted = new Set(this.mounts.values());
+    for (const path of changed) {
+      if (mayBeDirectory(this.absolute(path))) this.batch.add(path, FOUND_DIRECTORY);
+      const what = mounted.has(path) ? 'mounted' : 'unmounted';
+      this.post({ kind: 'lost', below: path, reason: `something was ${what} at ${display(path)}` });
     }
+  }
+
+  /** The innermost place at or above a path where something was mounted when that was compared last. */
+  private mountOf(path: RelativePath): RelativePath | undefined {
+    let innermost: RelativePath | undefined;
+    for (const mount of this.mounts.values()) {
+      if ((path === mount || isBelow(path, mount)) && mount.length > (innermost?.length ?? 0)) innermost = mount;
+    }
+    return innermost;
   }
 
   private die(what: string): void {
@@ -475,6 +601,13 @@ class InotifyThread {
   }
 }
 
+/** The question whether all is told that was changed before it was asked. */
+interface Fence {
+  readonly number: number;
+  /** When the kernel's queue was found empty after that. */
+  emptiedAtMs: number | undefined;
+}
+
 /** Thrown wherever the thread is when it is asked to end. */
 class Stopped extends Error {}
 
@@ -541,6 +674,15 @@ function identityOf(directory: Buffer): string {
   const stats = statSync(directory, { bigint: true });
   if (!stats.isDirectory()) throw new SystemCallError('stat', 'ENOTDIR');
   return `${stats.dev}:${stats.ino}`;
+}
+
+/** False when there is no directory for sure. Symbolic links are none. */
+function mayBeDirectory(path: Buffer): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  } catch (error) {
+    return codeOf(error) !== 'ENOTDIR' && codeOf(error) !== 'ELOOP';
+  }
 }
 
 /** The names of the subdirectories, or an errno. Symbolic links are none. */

@@ -18,6 +18,8 @@ export class InotifyWatcher implements TreeWatcher {
   private readonly listener: TreeWatcherListener;
   private thread: Thread | undefined;
   private isOver = false;
+  /** Fences that wait for their answer, by number. */
+  private readonly fences = new Map<number, (isTold: boolean) => void>();
 
   constructor(
     private readonly options: TreeWatcherOptions,
@@ -35,7 +37,7 @@ export class InotifyWatcher implements TreeWatcher {
         message: (message) => {
           if (message.kind === 'started') resolve({ directories: message.directories });
           else if (message.kind === 'failed') {
-            this.isOver = true;
+            this.end();
             failure = new StartError(message.code, message.message, message.hint);
           } else if (!this.isOver) this.deliver(message);
         },
@@ -49,11 +51,15 @@ export class InotifyWatcher implements TreeWatcher {
   }
 
   fence(): Promise<boolean> {
-    return Promise.resolve(false);
+    const { thread } = this;
+    if (thread === undefined || this.isOver) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      this.fences.set(thread.requestFence(), resolve);
+    });
   }
 
   async stop(): Promise<void> {
-    this.isOver = true;
+    this.end();
     await this.thread?.stop();
   }
 
@@ -70,17 +76,39 @@ export class InotifyWatcher implements TreeWatcher {
       case 'lost':
         this.listener.lost(message.below, message.reason);
         return;
+      case 'blind':
+        this.listener.blind(message.below, message.reason);
+        return;
+      case 'sees':
+        this.listener.sees(message.below);
+        return;
+      case 'fence':
+        this.answerFences(message.number, message.isTold);
+        return;
       case 'died':
-        this.isOver = true;
+        this.end();
         this.listener.died(message.reason);
+    }
+  }
+
+  private answerFences(upTo: number, isTold: boolean): void {
+    for (const [number, answer] of this.fences) {
+      if (number > upTo) return;
+      this.fences.delete(number);
+      answer(isTold);
     }
   }
 
   private die(reason: string): void {
     if (this.isOver) return;
-    this.isOver = true;
+    this.end();
     this.listener.lost(ROOT, reason);
     this.listener.died(reason);
+  }
+
+  private end(): void {
+    this.isOver = true;
+    this.answerFences(Infinity, false);
   }
 }
 
@@ -136,6 +164,13 @@ class Thread {
   /** One message of hints has been handed on. */
   taken(): void {
     Atomics.add(this.controls, Control.taken, 1);
+  }
+
+  /** Its number. */
+  requestFence(): number {
+    const number = Atomics.add(this.controls, Control.fence, 1) + 1;
+    if (this.isRunning) this.inotify.wake(this.wakeDescriptor);
+    return number;
   }
 
   async stop(): Promise<void> {

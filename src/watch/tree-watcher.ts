@@ -4,6 +4,8 @@ import type { Hint } from '../core/hint.js';
 /**
  * The port behind which a tree is watched. It promises two things and nothing more:
  * whatever changes below the root is `touched`, or something at or above it is `lost`.
+ *
+ * `removed` and `movedFrom` are said of what was seen to go, never of what was unmounted: that is `lost`.
  */
 export interface TreeWatcher {
   readonly kind: 'inotify' | 'parcel';
@@ -13,8 +15,9 @@ export interface TreeWatcher {
    */
   start(): Promise<WatchStarted>;
   /**
-   * Resolves with true once every change that was made before the call has been told, with false when this front end
-   * cannot know that or is dead.
+   * Resolves with true once every change that was made before the call has been told, by `touched` or `lost`; with false
+   * when it cannot know that: because it is blind anywhere, is over, or (parcel) has no time to look now. Soon, and cheap
+   * enough to be asked every few seconds.
    */
   fence(): Promise<boolean>;
   /** Idempotent. No call to the listener after it resolves. */
@@ -31,9 +34,15 @@ export interface TreeWatcherListener {
   touched(path: RelativePath, hint: Hint): void;
   /** Changes at or below `below` may have been missed from some moment before this call on. `reason` is for a person. */
   lost(below: RelativePath, reason: string): void;
-  /** Nothing is told of changes at and below `below` from some moment before this call on, until `sees`. */
+  /**
+   * Changes at and below `below` may go untold from some moment before this call on, until `sees` of the same place. Told
+   * once; places within each other end one by one.
+   */
   blind(below: RelativePath, reason: string): void;
-  /** What `blind` said of `below` is over. `lost` is called after it for what was missed. */
+  /**
+   * What `blind` said of `below` is over: it is watched, or gone. `lost` is called after it for what was missed, unless
+   * that was found and told.
+   */
   sees(below: RelativePath): void;
   /**
    * The watcher is dead and will call nothing any more: `lost` for the root is called before. The owner starts a new one.

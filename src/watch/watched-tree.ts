@@ -35,6 +35,8 @@ export class WatchedTree {
   /** Watches we ended whose last events may still be on the way. */
   private readonly released = new Set<number>();
   private walks = 0;
+  /** While everything is walked again: where those directories were before that are found elsewhere or nowhere. */
+  private placesBefore: Map<WatchedDirectory, Place> | undefined;
   private cachedDirectory: WatchedDirectory | undefined;
   private cachedPath: RelativePath = ROOT;
 
@@ -86,39 +88,36 @@ export class WatchedTree {
     return path;
   }
 
-  /** A directory appeared at the name by being made. True when it was not known to be there. */
-  appeared(parent: WatchedDirectory, name: RelativePath, path: RelativePath): boolean {
+  /**
+   * A directory may have appeared at the name, or left it. What is found out by looking: `FOUND_DIRECTORY` when there is
+   * one that was not known to be there, which is watched now; `removed` when one that was known to be there is not.
+   */
+  changed(parent: WatchedDirectory, name: RelativePath, path: RelativePath): Hint {
     const before = parent.children?.get(name);
     const now = this.place(parent, name, path);
-    if (now === undefined || now === before) return false;
-    this.walk(now);
-    return true;
+    if (now !== before && typeof now !== 'string') this.walk(now);
+    return whatChanged(before, now);
   }
 
   /**
    * A directory was moved to the name. It is walked even when it is known to be there: whatever was made in it while
-   * its path was another one could not be watched by the path that the table had then. False when there is none.
+   * its path was another one could not be watched by the path that the table had then. The answer is that of `changed`.
    */
-  arrived(parent: WatchedDirectory, name: RelativePath, path: RelativePath): boolean {
+  arrived(parent: WatchedDirectory, name: RelativePath, path: RelativePath): Hint {
+    const before = parent.children?.get(name);
     const now = this.place(parent, name, path);
-    if (now !== undefined) this.walk(now);
-    return now !== undefined;
+    if (typeof now !== 'string') this.walk(now);
+    return whatChanged(before, now);
   }
 
-  /** A directory left the name. True when another one is found there by now, which is watched then. */
-  left(parent: WatchedDirectory, name: RelativePath, path: RelativePath): boolean {
-    return this.appeared(parent, name, path);
-  }
-
-  /** Tries once more to watch a directory and everything below it. False when it cannot be, or is not there. */
-  lookAgain(path: RelativePath): boolean {
-    if (path === ROOT) {
-      this.walk(this.root);
-      return true;
-    }
+  /** Tries once more to watch a directory and everything below it. */
+  lookAgain(path: RelativePath): Look {
+    if (path === ROOT) return this.walk(this.root);
     let parent: WatchedDirectory | undefined = this.root;
     for (const above of ancestorsOf(path)) parent = parent?.children?.get(nameOf(above));
-    return parent !== undefined && this.arrived(parent, nameOf(path), path);
+    if (parent === undefined) return 'gone';
+    const now = this.place(parent, nameOf(path), path);
+    return typeof now === 'string' ? now : this.walk(now);
   }
 
   knows(parent: WatchedDirectory, name: RelativePath): boolean {
@@ -139,8 +138,10 @@ export class WatchedTree {
     this.released.delete(wd);
   }
 
-  get hasStranded(): boolean {
-    return this.stranded.size > 0;
+  /** Since when the first of the stranded directories has no place (ms); infinite when there is none. */
+  get strandedSince(): number {
+    for (const since of this.stranded.values()) return since;
+    return Infinity;
   }
 
   /** Ends the watches below directories that have been stranded since `before`: they were moved out of the tree. */
@@ -154,64 +155,104 @@ export class WatchedTree {
 
   /**
    * Makes the whole table true again after events were lost: missing watches are added, moved directories get their new
-   * place by their wd, and those that are found nowhere are released. An errno when the root cannot be watched.
+   * place by their wd, and those that are found nowhere are released. What the table knew and the disk does not hold any
+   * more is what the lost events would have told; the answer is that, by path: the topmost directories that went, and
+   * those that were found elsewhere. An errno when the root cannot be watched.
    */
-  walkAgain(): string | undefined {
+  walkAgain(): ReadonlyMap<RelativePath, Hint> | string {
     const wd = this.system.addWatch(ROOT);
     if (wd !== this.root.wd) return typeof wd === 'string' ? wd : 'ESTALE';
+    this.placesBefore = new Map();
     this.walk(this.root);
-    const walk = this.root.walk;
+    const missed = this.whatWasMissed(this.placesBefore);
+    this.placesBefore = undefined;
     for (const directory of this.byWd.values()) {
-      if (directory.walk === walk) continue;
+      if (directory.walk === this.root.walk) continue;
       this.detach(directory);
       this.stranded.delete(directory);
       this.releaseOne(directory);
       this.system.breathe();
     }
-    return undefined;
+    return missed;
   }
 
-  /** Watches everything at and below `top`, which is watched itself. */
-  private walk(top: WatchedDirectory): void {
+  /** Right after a walk of everything, before those that it did not meet are dropped. */
+  private whatWasMissed(placesBefore: ReadonlyMap<WatchedDirectory, Place>): Map<RelativePath, Hint> {
+    const hints = new Map<RelativePath, Hint>();
+    const tell = (path: RelativePath, hint: Hint): void => {
+      hints.set(path, (hints.get(path) ?? 0) | hint | Hint.directory);
+    };
+    const placeBefore = (directory: WatchedDirectory): Place => placesBefore.get(directory) ?? directory;
+    const isAsBefore = (directory: WatchedDirectory): boolean => {
+      const { parent, name } = placeBefore(directory);
+      return directory.walk === this.root.walk && directory.parent === parent && directory.name === name;
+    };
+    const isWhereItWas = (directory: WatchedDirectory): boolean => {
+      let above: WatchedDirectory | undefined = directory;
+      while (above !== undefined && above !== this.root && isAsBefore(above)) above = above.parent;
+      return above === this.root;
+    };
+
+    for (const directory of this.byWd.values()) {
+      if (directory === this.root) continue;
+      const { parent, name } = placeBefore(directory);
+      // Below another one that went it is covered by that one, and without a place it was told when it lost that.
+      if (isAsBefore(directory) || parent === undefined || !isWhereItWas(parent)) continue;
+      const path = join(this.pathOf(parent) ?? ROOT, name);
+      const now = parent.children?.get(name);
+      if (now !== undefined && now !== directory) tell(path, Hint.removed | FOUND_DIRECTORY);
+      // What stands in a directory that cannot be listed was not met either.
+      else if (!this.system.mayBeDirectory(path)) tell(path, Hint.removed);
+      this.system.breathe();
+    }
+    for (const directory of placesBefore.keys()) {
+      const path = isAsBefore(directory) ? undefined : this.pathOf(directory);
+      if (path !== undefined && directory.walk === this.root.walk) tell(path, Hint.movedTo);
+    }
+    return hints;
+  }
+
+  /** Watches everything at and below `top`, which is watched itself. What it says is about `top` alone. */
+  private walk(top: WatchedDirectory): Look {
     const walk = ++this.walks;
     const toList = [top];
+    let look: Look = 'gone';
     top.walk = walk;
     for (let directory = toList.pop(); directory !== undefined; directory = toList.pop()) {
       const path = this.pathOf(directory);
       // Stranded by something found later in this walk: it is walked when it arrives where it went.
       if (path === undefined) continue;
       const names = this.system.directoriesIn(path);
-      if (typeof names === 'string') {
-        this.excuse(path, names);
-        continue;
-      }
+      const outcome = typeof names === 'string' ? this.excuse(path, names) : 'watched';
+      if (directory === top) look = outcome;
+      if (typeof names === 'string') continue;
       for (const name of names) {
         const childPath = join(path, name);
         if (this.filter.isExcluded(childPath, true)) continue;
         const child = this.place(directory, name, childPath);
         // A directory is walked once, so that one which moves about while it is walked cannot keep us here.
-        if (child === undefined || child.walk === walk) continue;
+        if (typeof child === 'string' || child.walk === walk) continue;
         child.walk = walk;
         toList.push(child);
       }
       this.system.breathe();
     }
+    return look;
   }
 
-  /** Makes the table say what directory is at the name now, watched. Undefined when none is, or it cannot be watched. */
-  private place(parent: WatchedDirectory, name: RelativePath, path: RelativePath): WatchedDirectory | undefined {
+  /** Makes the table say what directory is at the name now, watched; or why there is none. */
+  private place(parent: WatchedDirectory, name: RelativePath, path: RelativePath): Placed {
     const wd = this.system.addWatch(path);
     const before = parent.children?.get(name);
     if (typeof wd === 'string') {
       if (before !== undefined) this.strand(before);
-      this.excuse(path, wd);
-      return undefined;
+      return this.excuse(path, wd);
     }
     const known = this.byWd.get(wd);
     if (known !== undefined && known === before) return known;
     if (known !== undefined && this.isElsewhereToo(known, parent, path)) {
       this.reports.unwatchable(path, 'EXDEV');
-      return undefined;
+      return 'unwatchable';
     }
     if (before !== undefined) this.strand(before);
     if (known === undefined) {
@@ -220,6 +261,7 @@ export class WatchedTree {
       this.attach(fresh, parent);
       return fresh;
     }
+    this.notePlace(known);
     this.detach(known);
     this.stranded.delete(known);
     known.name = name;
@@ -239,10 +281,17 @@ export class WatchedTree {
     return oldPath !== undefined && this.system.isSameDirectory(oldPath, path);
   }
 
-  private excuse(path: RelativePath, errno: string): void {
+  private excuse(path: RelativePath, errno: string): Exclude<Look, 'watched'> {
     // Gone, or something else by now: the event that tells so is on its way.
-    if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ELOOP') return;
+    if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ELOOP') return 'gone';
     this.reports.unwatchable(path, errno);
+    return 'unwatchable';
+  }
+
+  /** Before a directory leaves its place. */
+  private notePlace(directory: WatchedDirectory): void {
+    if (this.placesBefore === undefined || this.placesBefore.has(directory)) return;
+    this.placesBefore.set(directory, { parent: directory.parent, name: directory.name });
   }
 
   private attach(directory: WatchedDirectory, parent: WatchedDirectory): void {
@@ -262,6 +311,7 @@ export class WatchedTree {
   }
 
   private strand(directory: WatchedDirectory): void {
+    this.notePlace(directory);
     this.detach(directory);
     this.stranded.set(directory, this.system.now());
   }
@@ -294,6 +344,20 @@ export interface WatchedDirectory {
   walk: number;
 }
 
+type Place = Pick<WatchedDirectory, 'parent' | 'name'>;
+
+/** What was found at a path. `gone`: no directory. */
+export type Look = 'watched' | 'gone' | 'unwatchable';
+
+/** What stands at a name, or why nothing watched does. */
+type Placed = WatchedDirectory | Exclude<Look, 'watched'>;
+
+/** About a name where `before` was known to be. What cannot be watched now may be the same. */
+function whatChanged(before: WatchedDirectory | undefined, now: Placed): Hint {
+  if (now === before || now === 'unwatchable') return 0;
+  return (before === undefined ? 0 : Hint.removed) | (now === 'gone' ? 0 : FOUND_DIRECTORY);
+}
+
 /** The kernel, as the table needs it. Paths are relative to the root. Failures are names of errnos. */
 export interface WatchSystem {
   addWatch(path: RelativePath): number | string;
@@ -302,6 +366,8 @@ export interface WatchSystem {
   isSameDirectory(one: RelativePath, other: RelativePath): boolean;
   /** The names of the subdirectories; symbolic links are none. */
   directoriesIn(path: RelativePath): string[] | string;
+  /** False when there is none for sure; true also when that cannot be found out. Symbolic links are none. */
+  mayBeDirectory(path: RelativePath): boolean;
   /** Called often in long work: the place to empty the kernel's queue into memory. */
   breathe(): void;
   /** Milliseconds that never go back. */

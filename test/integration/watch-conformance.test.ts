@@ -266,6 +266,32 @@ describe.each(FRONT_ENDS)('the %s watcher', (frontEnd) => {
     expect(bench.follower.deaths).toEqual([]);
   });
 
+  it('has told what was changed before a fence that is true', async () => {
+    await bench.shell(GROVE);
+    await bench.start();
+    const untold: string[] = [];
+    let fences = 0;
+    for (let round = 0; round < 40; round++) {
+      const changes = [`A/s1/new-${round}`, `made-${round}/below`, `B/t1/${round}`];
+      await bench.shell(
+        `echo x > ${changes[0]}; mkdir -p ${changes[1]}; ln A/f ${changes[2]}; mv B/t1 B/t3; mv B/t3 B/t1`,
+      );
+      if (!(await bench.fence())) continue;
+      fences += 1;
+      untold.push(...bench.follower.mistakes());
+    }
+    expect(fences).toBeGreaterThan(0);
+    expect(untold).toEqual([]);
+  });
+
+  it('has no fence that is true before it is started and after it was stopped', async () => {
+    await bench.start();
+    const asked = bench.stop();
+    expect(await bench.fence()).toBe(false);
+    await asked;
+    expect(await bench.fence()).toBe(false);
+  });
+
   it('tells nothing after it was stopped, and can be stopped again', async () => {
     await bench.start();
     await bench.shell('echo x > f');

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { Hint } from '../../src/core/hint.js';
@@ -11,6 +11,13 @@ import { WatchBench } from '../support/watch-bench.js';
 /** Beyond this the kernel's queue takes too long to fill. */
 const MOST_EVENTS = 400_000;
 const support = new URL('../support/', import.meta.url).pathname;
+
+/** Nobody reads the kernel's queue while the process that watches is stopped; three events a file. What follows is lost. */
+const WITH_FULL_QUEUE = `
+  trap 'kill -CONT $PPID' EXIT
+  kill -STOP $PPID
+  seq ${Math.ceil(queueLimit() / 2)} | (cd D && awk '{ print > $1; close($1) }')
+`;
 
 describe('the inotify watcher', () => {
   let bench: WatchBench;
@@ -100,24 +107,89 @@ describe('the inotify watcher', () => {
     async () => {
       await bench.shell('mkdir -p A/B/C D; echo old > A/B/C/f');
       await bench.start();
-      // Nobody reads the kernel's queue while this process is stopped; three events a file. What follows is lost.
-      await bench.shell(`
-        trap 'kill -CONT $PPID' EXIT
-        kill -STOP $PPID
-        seq ${Math.ceil(queueLimit() / 2)} | (cd D && awk '{ print > $1; close($1) }')
+      await bench.shell(`${WITH_FULL_QUEUE}
         mkdir -p x/y/z; echo x > x/y/z/f
         mv A E; mkdir A; mv E/B A/moved; mkdir A/moved/new; rm -r E
       `);
       await bench.untilFollowed(60_000);
       bench.writeEverywhere();
       await bench.untilFollowed(60_000);
-      const reasons = bench.follower.losses.map(({ below, reason }) => `${below}: ${reason}`);
-      expect(reasons[0]).toBe(`: kernel event queue overflowed (max_queued_events=${queueLimit()})`);
-      expect(reasons.at(-1)).toBe(': events were lost; every directory is watched again');
+      const overflowed = `: kernel event queue overflowed (max_queued_events=${queueLimit()})`;
+      expect(bench.follower.sights.slice(0, 2)).toEqual([`blind ${overflowed}`, `lost ${overflowed}`]);
+      const repaired = ['sees ', 'lost : events were lost; every directory is watched again'];
+      expect(bench.follower.sights.slice(-2)).toEqual(repaired);
       expect(bench.follower.deaths).toEqual([]);
     },
     180_000,
   );
+
+  it.skipIf(queueLimit() > MOST_EVENTS)(
+    'tells which directories went, or moved, while the kernel lost events',
+    async () => {
+      await bench.shell(`
+        mkdir -p D gone/x/y kept/sub inner/gone inner/kept moved/in/deep replaced/old filed/old empty/was
+        mkdir -p one two/below; echo f > inner/kept/f
+      `);
+      await bench.start();
+      await bench.shell(`${WITH_FULL_QUEUE}
+        rm -r gone inner/gone; mv moved kept/elsewhere; rm -r replaced; mkdir -p replaced/new
+        rm -r filed; echo f > filed; mv one x; mv two one; mv x two; echo g > inner/kept/f
+      `);
+      await eventually(
+        () => bench.follower.sights.length >= 4,
+        { withinMs: 30_000 },
+        () => bench.follower.sights.join('\n'),
+      );
+      const { directory, removed, movedTo, created } = Hint;
+      const told = bench.follower.told.filter(({ path }) => !path.startsWith('D/'));
+      expect(Object.fromEntries(told.map(({ path, hint }) => [path, hint]))).toEqual({
+        gone: removed | directory,
+        'inner/gone': removed | directory,
+        moved: removed | directory,
+        'kept/elsewhere': movedTo | directory,
+        replaced: removed | created | directory,
+        filed: removed | directory,
+        one: removed | created | movedTo | directory,
+        two: removed | created | movedTo | directory,
+      });
+      await bench.untilFollowed(30_000);
+    },
+    120_000,
+  );
+
+  it('has told of every directory of a burst before the fence that follows it', async () => {
+    await bench.start();
+    const names = Array.from({ length: 5_000 }, (_, index) => `${index}`);
+    // Much faster than each is watched and listed.
+    for (const name of names) mkdirSync(`${bench.root}/${name}`);
+    expect(await bench.fence()).toBe(true);
+    expect(names.filter((name) => bench.follower.hintsOf(name) === 0)).toEqual([]);
+  });
+
+  it('has told what was changed before a fence, however fast others write and however slowly it is taken', async () => {
+    await bench.shell('mkdir -p w/$(seq -s " w/" 8) moving/a');
+    await bench.start();
+    const writers = bench.shell(`
+      trap 'kill $(jobs -p)' EXIT
+      for d in $(seq 8); do
+        (cd w/$d; while [ ! -e $OUT/enough ]; do for f in $(seq 200); do echo > $f; done; rm -f *; done) &
+      done
+      while [ ! -e $OUT/enough ]; do mv moving/a $OUT/; mkdir moving/b; mv $OUT/a moving/; rmdir moving/b; done
+      wait; trap - EXIT
+    `);
+    const answers = { told: 0, unsure: 0 };
+    for (let round = 0; round < 300; round++) {
+      const name = `w/${1 + (round % 8)}/before-${round}`;
+      writeFileSync(`${bench.root}/${name}`, 'x');
+      const isTold = await bench.fence();
+      if (isTold) expect(bench.follower.hintsOf(name), name).not.toBe(0);
+      else expect(bench.follower.losses.length, 'a reason to be unsure').toBeGreaterThan(0);
+      answers[isTold ? 'told' : 'unsure'] += 1;
+    }
+    writeFileSync(`${bench.outside}/enough`, '');
+    await writers;
+    expect(answers.told, JSON.stringify(answers)).toBeGreaterThan(100);
+  }, 180_000);
 
   it('gives back its descriptors when it is stopped, and when it cannot start', async () => {
     const descriptors = (): number => readdirSync('/proc/self/fd').length;
@@ -140,8 +212,8 @@ describe('the inotify watcher', () => {
   });
 
   describe.skipIf(!canUnshare('-Ur'))('when the watches of the user are used up', () => {
-    const withLimit = (setting: string, value: number, script = '', lossToCome = ''): Observation =>
-      observe(bench.root, script, lossToCome, [
+    const withLimit = (setting: string, value: number, script = '', callToCome = ''): Observation =>
+      observe(bench.root, script, callToCome, [
         'unshare',
         '-Ur',
         'sh',
@@ -172,6 +244,44 @@ describe('the inotify watcher', () => {
       expect(told.map(([path]) => path)).toContain('c');
       expect(deaths).toEqual([]);
     });
+
+    it('says once that it is blind there, and that it sees when there are watches again', () => {
+      const script = 'mkdir a b; mkdir c; sleep 0.1; mkdir c/d; rmdir a b';
+      const { calls } = withLimit('max_inotify_watches', 3, script, 'c is watched again');
+      expect(calls.filter((call) => /^(blind|sees|lost) c:/.test(call))).toEqual([
+        expect.stringContaining('blind c: cannot watch c: the inotify watches of this user are used up') as string,
+        expect.stringContaining('lost c: cannot watch c') as string,
+        'sees c:',
+        'lost c: c is watched again',
+      ]);
+    });
+
+    it('tells it as lost again whenever it cannot be watched yet', () => {
+      const { calls } = withLimit('max_inotify_watches', 3, 'mkdir a b; mkdir c', 'c still cannot be watched');
+      expect(calls.filter((call) => call.includes(' c:')).slice(-1)).toEqual(['lost c: c still cannot be watched']);
+      expect(calls.filter((call) => call.startsWith('blind '))).toHaveLength(1);
+    });
+
+    it('sees no less when the directory has gone', () => {
+      const { calls } = withLimit('max_inotify_watches', 3, 'mkdir a b; mkdir c; sleep 0.1; rmdir c', 'gone');
+      expect(calls.filter((call) => /^(sees|lost) c:/.test(call)).slice(1)).toEqual([
+        'sees c:',
+        'lost c: c could not be watched and is gone',
+      ]);
+    });
+
+    it('is blind as a whole when it cannot watch very many directories, until it can', () => {
+      const script = 'mkdir $(seq 1500); sleep 0.5; rmdir $(seq 1500)';
+      const { calls } = withLimit('max_inotify_watches', 3, script, 'every directory is watched again');
+      const told = (kind: string): string[] =>
+        calls.filter((call) => call.startsWith(kind)).map((call) => call.slice(kind.length).split(':')[0] ?? '');
+      expect(told('blind ').filter((path) => path === '')).toHaveLength(1);
+      expect(told('blind ')).toHaveLength(1001);
+      expect(told('sees ').sort()).toEqual(told('blind ').sort());
+      expect(calls.indexOf('lost : events were lost; every directory is watched again')).toBeGreaterThan(
+        calls.indexOf('sees :'),
+      );
+    });
   });
 
   it.skipIf(!canRun(['setpriv', '--reuid', '65534', 'true']))(
@@ -180,23 +290,88 @@ describe('the inotify watcher', () => {
       await bench.shell('mkdir -p open mine/below; chown 65534 . mine; chmod 000 mine');
       chmodSync(bench.root.slice(0, -'/root'.length), 0o755);
       const asNobody = ['setpriv', '--reuid', '65534', '--clear-groups'];
-      const { directories, losses, told, failed } = observe(bench.root, 'chmod 700 mine', '', asNobody);
+      const { directories, calls, failed } = observe(bench.root, 'chmod 700 mine', '', asNobody);
       expect(failed).toBeUndefined();
       expect(directories).toBe(2);
-      expect(losses).toEqual([{ below: 'mine', reason: 'cannot watch mine: permission denied' }]);
-      expect(told[0]).toEqual(['mine', Hint.attributes | Hint.created | Hint.directory]);
+      expect(calls.slice(0, 5)).toEqual([
+        'blind mine: cannot watch mine: permission denied',
+        'lost mine: cannot watch mine: permission denied',
+        `touched mine: ${Hint.attributes | Hint.created | Hint.directory}`,
+        'sees mine:',
+        'lost mine: mine is watched again',
+      ]);
     },
   );
 
   describe.skipIf(!canUnshare('-m'))('when something is mounted below the root', () => {
-    const observeMounts = (script: string, lossToCome: string): Observation =>
-      observe(bench.root, script, lossToCome, ['unshare', '-m']);
+    const observeMounts = (script: string, callToCome: string): Observation =>
+      observe(bench.root, script, callToCome, ['unshare', '-m']);
 
     it('watches what was mounted', () => {
       const { losses, deaths } = observeMounts('mkdir -p d/old; mount -t tmpfs none d; mkdir d/new', 'mounted');
       expect(losses.map(({ below }) => below)).toEqual(['d']);
       expect(deaths).toEqual([]);
     });
+
+    it.each([
+      ['a mount', 'mount -t tmpfs none m', 'umount m'],
+      ['a mount that is in use, lazily', 'mount -t tmpfs none m', 'exec 9> m/open; umount -l m; exec 9>&-'],
+      ['a mount with another one in it', 'mount -t tmpfs none m; mkdir m/n; mount -t tmpfs none m/n', 'umount -R m'],
+      [
+        'a mount with another one in it, lazily',
+        'mount -t tmpfs none m; mkdir m/n; mount -t tmpfs none m/n',
+        'umount -l m',
+      ],
+      ['a directory from elsewhere', 'mount --bind $OUT m', 'umount m'],
+      [
+        'one mount after which comes another',
+        'mount -t tmpfs none m',
+        'umount m; mount -t tmpfs none m; mkdir m/other',
+      ],
+      [
+        'a directory from elsewhere after which comes another',
+        'mkdir $OUT/b; mount --bind $OUT m',
+        'umount m; mount --bind $OUT/b m',
+      ],
+      ['a mount in a directory that is moved', 'mount -t tmpfs none m', 'umount m; mv m p'],
+    ])('does not take what went with %s for removed', (_title, mount, script) => {
+      const { calls, told, deaths } = observeMounted(
+        `mkdir m; ${mount}`,
+        script,
+        'lost m: something was .*mounted at m',
+      );
+      expect(
+        told.filter(([path, hint]) => path.startsWith('m/') && (hint & (Hint.removed | Hint.movedFrom)) !== 0),
+      ).toEqual([]);
+      expect(calls.filter((call) => /^lost (?!m\/n:|m:)/.test(call))).toEqual([]);
+      expect(deaths).toEqual([]);
+    });
+
+    it('says what was removed before it was unmounted', () => {
+      const { told } = observeMounted('mkdir m; mount -t tmpfs none m', 'rm -r m/d1; umount m', 'unmounted at m');
+      const removed = told.filter(([, hint]) => (hint & Hint.removed) !== 0).map(([path]) => path);
+      expect(removed.filter((path) => !path.startsWith('m/d1/'))).toEqual(['m/d1']);
+    });
+
+    it.skipIf(queueLimit() > MOST_EVENTS)('does not take it for removed when the kernel lost the events of it', () => {
+      const script = `mkdir D; sleep 0.2; ${WITH_FULL_QUEUE} umount m; rm -r beside`;
+      const { told, calls } = observeMounted(
+        'mkdir -p m beside/b; mount -t tmpfs none m',
+        script,
+        'every directory is watched',
+      );
+      const removed = told.filter(([, hint]) => (hint & Hint.removed) !== 0).map(([path]) => path);
+      expect(removed.filter((path) => !path.startsWith('D/'))).toEqual(['beside']);
+      expect(calls).toContain('lost m: something was unmounted at m');
+    });
+
+    /** Mounts below the root, with files and directories in each mount, are there before the watcher starts. */
+    function observeMounted(before: string, script: string, callToCome: string): Observation {
+      const fill =
+        'for d in m m/n; do if mountpoint -q $d; then mkdir -p $d/d{1..20}/{a,b}/c; touch $d/d{1..20}/a/f; fi; done';
+      const setUp = `cd ${bench.root}; export OUT=${bench.outside}; ${before}; ${fill}; exec "$@"`;
+      return observe(bench.root, script, callToCome, ['unshare', '-m', 'bash', '-euc', setUp, '-']);
+    }
 
     it('says so when one directory is mounted at two places', () => {
       const { losses } = observeMounts('mkdir -p d/x e; mount --bind d e', 'two places');
@@ -216,12 +391,14 @@ interface Observation {
   readonly told: readonly (readonly [path: string, hint: Hint])[];
   readonly losses: readonly { readonly below: string; readonly reason: string }[];
   readonly deaths: readonly string[];
+  /** Every call as a line, in order. */
+  readonly calls: readonly string[];
 }
 
 /** What a watcher in a process of its own has to say (watch-once.mjs). */
-function observe(root: string, script: string, lossToCome: string, wrapper: readonly string[]): Observation {
+function observe(root: string, script: string, callToCome: string, wrapper: readonly string[]): Observation {
   const [program = '', ...words] = wrapper;
-  const watch = [process.execPath, `${support}watch-once.mjs`, root, script, lossToCome];
+  const watch = [process.execPath, `${support}watch-once.mjs`, root, script, callToCome];
   const text = execFileSync(program, [...words, ...watch], { encoding: 'utf8', timeout: 30_000 });
   return JSON.parse(text) as Observation;
 }

@@ -75,6 +75,12 @@ export class WatchBench {
     );
   }
 
+  /** The answer of the watcher's fence. */
+  async fence(): Promise<boolean> {
+    if (this.watcher === undefined) throw new Error('the watcher has not been started');
+    return await this.watcher.fence();
+  }
+
   /** Writes a new file in every directory of the tree: a directory that is not watched shows by it. */
   writeEverywhere(excluded: readonly RelativePath[] = []): void {
     this.writes += 1;

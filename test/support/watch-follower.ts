@@ -18,7 +18,10 @@ export class Follower implements TreeWatcherListener {
   readonly told: { path: RelativePath; hint: Hint }[] = [];
   readonly losses: { below: RelativePath; reason: string }[] = [];
   readonly deaths: string[] = [];
+  /** `blind` and `sees` and `lost`, a line each, in order. */
+  readonly sights: string[] = [];
   private readonly memory = new Map<RelativePath, Impression>();
+  private readonly hints = new Map<RelativePath, Hint>();
 
   constructor(
     readonly root: string,
@@ -29,20 +32,23 @@ export class Follower implements TreeWatcherListener {
 
   touched(path: RelativePath, hint: Hint): void {
     this.told.push({ path, hint });
+    this.hints.set(path, this.hintsOf(path) | hint);
     this.lookAt(path, hint);
   }
 
   lost(below: RelativePath, reason: string): void {
     this.losses.push({ below, reason });
+    this.sights.push(`lost ${below}: ${reason}`);
     this.look(below);
   }
 
-  blind(): void {
-    // What is missed there is told by `lost`.
+  /** What is missed there is told by `lost`. */
+  blind(below: RelativePath, reason: string): void {
+    this.sights.push(`blind ${below}: ${reason}`);
   }
 
-  sees(): void {
-    // The same.
+  sees(below: RelativePath): void {
+    this.sights.push(`sees ${below}`);
   }
 
   died(reason: string): void {
@@ -51,7 +57,7 @@ export class Follower implements TreeWatcherListener {
 
   /** The hints about a name so far, as one. */
   hintsOf(path: RelativePath): Hint {
-    return this.told.reduce((hints, told) => (told.path === path ? hints | told.hint : hints), 0);
+    return this.hints.get(path) ?? 0;
   }
 
   /** Where its memory differs from the disk, a line each. */

@@ -1,7 +1,7 @@
 /**
- * Watches a tree by inotify in a process of its own, for what needs one: other limits, another user, other mounts.
- * Arguments: the root, a Bash script to run in it once it is watched, and a pattern for the reason of the loss that is
- * to come of it. Prints one line of JSON, and exits without stopping the watcher.
+ * Watches a tree in a process of its own, for what needs one: other limits, another user, other mounts. Arguments: the
+ * root, a Bash script to run in it once it is watched, a pattern for the call that is to come of it, and the front end.
+ * Prints one line of JSON, and exits without stopping the watcher.
  */
 import { execFileSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,28 +11,40 @@ import { URL } from 'node:url';
 
 const dist = process.env.SERSYNC_DIST ?? new URL('../../dist', import.meta.url).pathname;
 const { InotifyWatcher } = await import(`${dist}/watch/inotify-watcher.js`);
-const [root, script = '', lossToCome = ''] = process.argv.slice(2);
+const { ParcelWatcher } = await import(`${dist}/watch/parcel-watcher.js`);
+const [root, script = '', callToCome = '', frontEnd = 'inotify'] = process.argv.slice(2);
 
 const told = [];
 const losses = [];
 const deaths = [];
+/** Every call as a line, in order. */
+const calls = [];
 const listener = {
-  touched: (path, hint) => told.push([path, hint]),
-  lost: (below, reason) => losses.push({ below, reason }),
+  touched: (path, hint) => {
+    told.push([path, hint]);
+    calls.push(`touched ${path}: ${hint}`);
+  },
+  lost: (below, reason) => {
+    losses.push({ below, reason });
+    calls.push(`lost ${below}: ${reason}`);
+  },
+  blind: (below, reason) => calls.push(`blind ${below}: ${reason}`),
+  sees: (below) => calls.push(`sees ${below}:`),
   died: (reason) => deaths.push(reason),
 };
 
 async function observe() {
-  const watcher = new InotifyWatcher({ root, excludes: [], listener });
+  const options = { root, excludes: [], listener };
+  const watcher = frontEnd === 'inotify' ? new InotifyWatcher(options) : new ParcelWatcher(options, { auditMs: 1_000 });
   try {
     const { directories } = await watcher.start();
     execFileSync('bash', ['-euc', script], { cwd: root });
-    if (lossToCome !== '') await until(() => losses.some(({ reason }) => new RegExp(lossToCome).test(reason)));
+    if (callToCome !== '') await until(() => calls.some((call) => new RegExp(callToCome).test(call)));
     writeFileSync(`${root}/the-end`, '');
     await until(() => told.some(([path]) => path === 'the-end'));
-    return { directories, told, losses, deaths };
+    return { directories, told, losses, deaths, calls };
   } catch (error) {
-    return { failed: { code: error.code, message: error.message, hint: error.hint }, told, losses, deaths };
+    return { failed: { code: error.code, message: error.message, hint: error.hint }, told, losses, deaths, calls };
   }
 }
 
