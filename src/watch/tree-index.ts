@@ -11,7 +11,14 @@ import { join, nameOf, ROOT, type RelativePath } from '../core/relative-path.js'
  * What is remembered was read *before* it is told, so whoever looks after being told sees that state or a later one.
  */
 export class TreeIndex {
-  private readonly root: Entry = { inode: 0, ctimeMs: NEVER, children: new Map(), isFresh: false, gone: undefined };
+  private readonly root: Entry = {
+    inode: 0,
+    identity: '',
+    ctimeMs: NEVER,
+    children: new Map(),
+    isFresh: false,
+    gone: undefined,
+  };
   private found: Finding[] = [];
   private directoriesMoved = false;
 
@@ -75,7 +82,7 @@ export class TreeIndex {
       // Before the names are read: what comes after this moves the ctime again.
       const stats = this.look(path);
       if (stats?.isDirectory() !== true) continue;
-      const isChanged = directory.inode !== stats.ino || directory.ctimeMs !== stats.ctimeMs;
+      const isChanged = directory.identity !== identityOf(stats) || directory.ctimeMs !== stats.ctimeMs;
       if (isChanged && directory.inode !== 0) this.tellDirectory(directory, path, stats);
       if (isChanged || depth === 'all') this.compareNames(directory, path, isChanged ? this.list(path) : undefined);
       if (!isChanged) {
@@ -83,6 +90,7 @@ export class TreeIndex {
         directory.gone = undefined;
       }
       directory.inode = stats.ino;
+      directory.identity = identityOf(stats);
       directory.ctimeMs = this.settled(stats.ctimeMs);
       for (const [name, child] of directory.children ?? []) {
         if (child.children !== undefined) toCompare.push({ directory: child, path: join(path, name) });
@@ -91,7 +99,7 @@ export class TreeIndex {
   }
 
   private tellDirectory(directory: Entry, path: RelativePath, stats: Stats): void {
-    if (directory.inode === stats.ino) {
+    if (directory.identity === identityOf(stats)) {
       this.tell(path, (directory.isFresh ? Hint.created : Hint.attributes) | Hint.directory);
       return;
     }
@@ -127,9 +135,8 @@ export class TreeIndex {
     }
     const isDirectory = stats.isDirectory();
     if (this.filter.isExcluded(path, isDirectory)) return;
-    const isSame = known?.inode === stats.ino && (known.children !== undefined) === isDirectory;
     // A directory that is the same is compared in its turn.
-    if (isSame && (isDirectory || known.ctimeMs === stats.ctimeMs)) return;
+    if (known !== undefined && (isDirectory ? known.identity === identityOf(stats) : isUnchanged(known, stats))) return;
     if (isDirectory) {
       // Whoever is told looks at everything below.
       children.set(name, this.remember(path, stats));
@@ -185,6 +192,7 @@ export class TreeIndex {
   private directoryEntry(stats: Stats): Entry {
     return {
       inode: stats.ino,
+      identity: identityOf(stats),
       ctimeMs: this.settled(stats.ctimeMs),
       children: new Map(),
       isFresh: true,
@@ -247,6 +255,8 @@ export interface Sighting {
 
 interface Entry {
   inode: number;
+  /** Which directory it is; empty for what is none. */
+  identity: string;
   ctimeMs: number;
   /** Undefined for what is not a directory. */
   children: Map<string, Entry> | undefined;
@@ -263,7 +273,20 @@ interface Entry {
 }
 
 function fileEntry(inode: number, ctimeMs: number): Entry {
-  return { inode, ctimeMs, children: undefined, isFresh: false, gone: undefined };
+  return { inode, identity: '', ctimeMs, children: undefined, isFresh: false, gone: undefined };
+}
+
+/**
+ * The roots of file systems that are mounted in turn have one inode number, and often one device number, so the time at
+ * which it was made belongs to it (0 where the file system does not tell).
+ */
+function identityOf(directory: Stats): string {
+  return `${directory.dev}:${directory.ino}:${directory.birthtimeMs}`;
+}
+
+/** Whether what is no directory is what was remembered. */
+function isUnchanged(known: Entry, found: Stats): boolean {
+  return known.children === undefined && known.inode === found.ino && known.ctimeMs === found.ctimeMs;
 }
 
 interface Place {
