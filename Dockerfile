@@ -29,5 +29,6 @@ ENV NODE_ENV=production \
     SERSYNC_STATE_DIR=/var/lib/sersync
 VOLUME /var/lib/sersync
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=15s --start-period=60s CMD ["sersync", "status", "--health"]
 ENTRYPOINT ["tini", "--", "sersync"]
 CMD ["-r", "-d", "-o", "/etc/sersync/confxml.xml"]

@@ -10,8 +10,8 @@ export interface EventMap {
   'watch:ready': [{ root: string; watcher: string; directories: number; durationMs: number }];
   /** Changes may have been missed; what is below will be looked at. */
   'watch:lost': [{ root: string; path: RelativePath; reason: string }];
-  /** Nothing is seen any more until `watch:ready`. */
-  'watch:blind': [{ root: string; reason: string; retryInMs: number }];
+  /** Nothing is seen any more until `watch:ready` or `watch:sees`. */
+  'watch:blind': [{ root: string; reason: string; retryInMs?: number }];
   /** A part of the tree cannot be watched until `watch:sees`. */
   'watch:partlyBlind': [{ root: string; path: RelativePath; reason: string }];
   'watch:sees': [{ root: string; path: RelativePath }];

@@ -1,4 +1,4 @@
-import { decode, display } from './core/relative-path.js';
+import { display } from './core/relative-path.js';
 import type { HeldDeletions, RemoteStatus, RootStatus } from './observe/status.js';
 import type { Replica } from './replicate/replica.js';
 import type { Replicator } from './replicate/replicator.js';
@@ -14,8 +14,16 @@ export function rootStatusOf(replicator: Replicator): RootStatus {
     root: replicator.root,
     watcher: {
       ...watcher,
-      partlyBlind: partlyBlind.map((part) => ({ ...part, path: display(part.path) })),
-      ...withoutUndefined({ blind, lastOverflow, audit }),
+      partlyBlind: partlyBlind.map(({ path, since, reason }) => ({
+        path: display(path),
+        since: Math.round(since),
+        reason,
+      })),
+      ...withoutUndefined({
+        blind: blind && { ...blind, since: Math.round(blind.since) },
+        lastOverflow: lastOverflow && rounded(lastOverflow),
+        audit: audit && { ...rounded(audit), durationMs: Math.round(audit.durationMs) },
+      }),
     },
     source: condition,
     ...(catchUpReason === undefined ? {} : { catchUp: { reason: catchUpReason } }),
@@ -24,13 +32,23 @@ export function rootStatusOf(replicator: Replicator): RootStatus {
 }
 
 function remoteStatusOf(replica: Replica): RemoteStatus {
-  const { reason, resync, lastSyncedAt, lastError, ...status } = replica.status();
+  const { reason, resync, lagMs, lastSyncedAt, lastError, ...status } = replica.status();
   const failing: RemoteStatus['failing'][number][] = [];
   for (const { path, failure, attempts } of replica.failed()) {
     if (failing.length >= SHOWN_FAILING) break;
     failing.push({ path: display(path), reason: failure.reason, attempts });
   }
-  return { ...status, failing, ...withoutUndefined({ reason, resync, lastSyncedAt, lastError }) };
+  return {
+    ...status,
+    lagMs: Math.round(lagMs),
+    failing,
+    ...withoutUndefined({
+      reason,
+      resync,
+      lastSyncedAt: lastSyncedAt && Math.round(lastSyncedAt),
+      lastError: lastError && rounded(lastError),
+    }),
+  };
 }
 
 /** The deletions that wait, for a person to read. */
@@ -40,11 +58,20 @@ export function heldDeletionsOf(replicators: readonly Replicator[]): HeldDeletio
       replicas.flatMap((replica) => {
         const { names, more } = replica.held();
         if (names.length + more === 0) return [];
-        const held = names.map((name) => ({ ...name, path: display(name.path), reason: decode(name.reason) }));
+        const held = names.map(({ path, reason, since }) => ({
+          path: display(path),
+          reason,
+          since: Math.round(since),
+        }));
         return [{ root, remote: replica.name, held, more }];
       }),
     ),
   };
+}
+
+/** Its time in whole milliseconds. */
+function rounded<Timed extends { readonly at: number }>(timed: Timed): Timed {
+  return { ...timed, at: Math.round(timed.at) };
 }
 
 /** The fields that have a value. */

@@ -3,7 +3,7 @@
  * time; what it finds is marked like any change.
  */
 import type { DirtyPath } from '../core/dirty-set.js';
-import type { Hint } from '../core/hint.js';
+import { Hint } from '../core/hint.js';
 import { isBelow, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors.js';
@@ -49,7 +49,7 @@ const YOUNG_MS = 2_000;
 /** A walk that failed is tried again after this long. */
 const RETRY_MS = 2_000;
 /** After a write to a file that has other names, an audit finds those: at the earliest after this long ... */
-const AUDIT_SOON_MS = 2_000;
+const AUDIT_SOON_MS = YOUNG_MS + 500;
 /** ... and so that walking takes no more than this share of the time. */
 const WALKING_SHARE = 1 / 20;
 /** Timers take no more (24.8 days). */
@@ -77,6 +77,8 @@ export class CatchUp {
   #cancelAudit: (() => void) | undefined;
   #auditAt = Infinity;
   #isAuditDue = false;
+  /** When `auditSoon` was called last. */
+  #askedAt = -Infinity;
 
   constructor(options: CatchUpOptions) {
     this.#options = options;
@@ -139,6 +141,7 @@ export class CatchUp {
 
   /** A file was changed that has names which nobody told of: an audit finds them. */
   auditSoon(): void {
+    this.#askedAt = this.#options.clock.now();
     this.#auditAfter(Math.max(AUDIT_SOON_MS, this.#lastWalkMs / WALKING_SHARE));
   }
 
@@ -178,6 +181,8 @@ export class CatchUp {
   /** Marks whatever has changed since the checkpoint. */
   async #repair(below: RelativePath, reason: string): Promise<void> {
     this.#reason = reason;
+    // What is looked for here is not for an audit to count.
+    this.told(below, Hint.unknown | Hint.directory);
     const sinceMs = this.#options.sinceMs();
     if (sinceMs === undefined) {
       const since = this.#options.clock.now();
@@ -196,26 +201,43 @@ export class CatchUp {
   async #audit(): Promise<void> {
     this.#isAuditDue = false;
     const { createTold, kernelNow, walker, clock, auditEveryMs } = this.#options;
+    this.#auditAfter(auditEveryMs);
     const sinceMs = this.#auditedFromMs;
     const beginsAt = kernelNow();
-    this.#auditAfter(auditEveryMs);
     if (beginsAt === undefined) return;
+    // What was asked for is too young for this one.
+    if (clock.now() - this.#askedAt < AUDIT_SOON_MS) this.auditSoon();
     const untilMs = beginsAt - YOUNG_MS;
     const told = this.#told;
-    this.#told = [createTold(), ...told].slice(0, 3);
-    this.#auditedFromMs = untilMs;
-    if (sinceMs === undefined || told.some(({ isFull }) => isFull)) return;
+    this.#told = [createTold(), ...told];
+    const isCountable = sinceMs !== undefined && sinceMs <= untilMs && !told.some(({ isFull }) => isFull);
     let missed = 0;
-    const summary = await walker.walk(ROOT, sinceMs, (names) => {
-      for (const name of names) {
-        if (name.ctimeMs >= untilMs || this.#told.some((memory) => memory.wasTold(name))) continue;
-        missed++;
-        this.#mark(name);
-      }
-    });
-    this.#missed += missed;
-    this.#lastAudit = { at: clock.now(), names: summary.names, missed, durationMs: summary.durationMs };
-    this.#finish(ROOT, 'audit', summary, missed, missed);
+    if (isCountable) {
+      const summary = await walker.walk(
+        ROOT,
+        sinceMs,
+        (names) => {
+          for (const name of names) {
+            // A directory that cannot be read is told whatever its time.
+            if (name.ctimeMs >= untilMs || name.ctimeMs < sinceMs || this.#wasTold(name)) continue;
+            // What went, and what is left out by the filter, moves the time of the directory alone.
+            if (name.scope !== 'listing') missed++;
+            this.#mark(name);
+          }
+        },
+        'each',
+      );
+      this.#missed += missed;
+      this.#lastAudit = { at: clock.now(), names: summary.names, missed, durationMs: summary.durationMs };
+      this.#finish(ROOT, 'audit', summary, missed, missed);
+    }
+    // Only now: one that fails leaves its time to the next.
+    this.#auditedFromMs = untilMs;
+    this.#told = this.#told.slice(0, 3);
+  }
+
+  #wasTold(name: ChangedName): boolean {
+    return this.#told.some((memory) => memory.wasTold(name));
   }
 
   #finish(path: RelativePath, reason: string, summary: WalkSummary, found: number, missed: number): void {

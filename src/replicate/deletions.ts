@@ -9,7 +9,8 @@
  * A *seen* deletion is only ever parked. Decides and keeps; runs nothing.
  */
 import { DirtySet, type DirtyPath } from '../core/dirty-set.js';
-import { ancestorsOf, ROOT, type RelativePath } from '../core/relative-path.js';
+import { ancestorsOf, parentOf, ROOT, type RelativePath } from '../core/relative-path.js';
+import type { Scope } from '../core/scope.js';
 import type { JournalMark } from './ports.js';
 
 /** How much a comparison may delete without being asked. */
@@ -64,21 +65,27 @@ export class Deletions {
   readonly #held = new Map<RelativePath, Omit<HeldName, 'path'>>();
   /** Where more was held than is kept by name. */
   readonly #heldPlaces: DirtySet;
+  #placesReason = '';
   readonly #parked: DirtySet;
   #parkedReason = '';
   /** What a comparison has found while the source was not what it was: for a person to read. */
   readonly #parkedNames = new Map<RelativePath, number>();
   readonly #unread: DirtySet;
-  /** What a person has released: what is found there goes without being judged. */
-  readonly #approved = new Set<RelativePath>();
+  /** Where more was found than is deleted after one comparison: looked at again when that has gone. */
+  readonly #further: DirtySet;
+  /** What was judged or released as a whole: what is found there goes. */
+  readonly #approved = new Map<RelativePath, Scope>();
+  /** How many names have gone in the repair that is under way: piece by piece they count together. */
+  #repaired = 0;
 
   constructor(options: DeletionsOptions) {
     this.#options = { maxNames: 50_000, ...options };
     const { onChanged } = options;
-    this.#findings = { repair: newFindings(), resync: newFindings() };
+    this.#findings = { repair: newFindings(onChanged), resync: newFindings(onChanged) };
     this.#heldPlaces = new DirtySet({ onChanged });
     this.#parked = new DirtySet({ onChanged });
     this.#unread = new DirtySet({ onChanged });
+    this.#further = new DirtySet({ onChanged });
   }
 
   /** Names and places that stay on the remote for now. */
@@ -97,6 +104,7 @@ export class Deletions {
 
   reasons(): string[] {
     const reasons = new Set([...this.#held.values()].map(({ reason }) => reason));
+    if (this.#heldPlaces.size > 0) reasons.add(this.#placesReason);
     if (this.#parked.size > 0) reasons.add(this.#parkedReason);
     if (this.#unread.size > 0) reasons.add(UNREAD);
     return [...reasons];
@@ -116,9 +124,15 @@ export class Deletions {
 
   /** What was found before counts no more: it is compared anew. */
   begin(comparer: Comparer): void {
-    const { names } = this.#findings[comparer];
-    this.#findings[comparer] = newFindings();
-    for (const path of names.keys()) this.#options.onChanged(path);
+    this.#take(comparer);
+  }
+
+  #take(comparer: Comparer): Findings {
+    const findings = this.#findings[comparer];
+    this.#findings[comparer] = newFindings(this.#options.onChanged);
+    for (const path of findings.names.keys()) this.#options.onChanged(path);
+    for (const { path } of findings.unlisted) this.#options.onChanged(path);
+    return findings;
   }
 
   /** Takes what a comparison of `looks` has found. `count`: the names with all that is below them. */
@@ -143,33 +157,39 @@ export class Deletions {
 
   /** Decides about all that was found. `sourceNames`: what the source holds in all, where that is known. */
   judge(comparer: Comparer, sourceNames: number): Judgement {
-    const findings = this.#findings[comparer];
-    this.#findings[comparer] = newFindings();
-    for (const path of findings.names.keys()) this.#options.onChanged(path);
+    const findings = this.#take(comparer);
     const holds = Math.max(sourceNames, findings.sourceNames);
-    const reason = exceeds(this.#options.limit, findings.count, holds + findings.count);
+    const before = comparer === 'repair' ? this.#repaired : 0;
+    const count = before + findings.count;
+    const reason = exceeds(this.#options.limit, count, holds + count);
     if (reason === undefined) {
+      if (comparer === 'repair') this.#repaired = count;
       const named = [...findings.names].map(([path, since]) => entryOf(path, since));
-      return { go: [...named, ...findings.unlisted], sourceNames: holds };
+      const places = [...findings.unlisted];
+      this.#approve(places);
+      return { go: [...named, ...places], sourceNames: holds };
     }
     for (const [path, since] of findings.names) this.#held.set(path, { reason, since });
     for (const place of findings.unlisted) this.#heldPlaces.mark(place);
+    this.#placesReason = reason;
     return { go: [], sourceNames: holds, held: { reason, count: findings.count } };
   }
 
-  /** Whether a person has released what is found at a path. */
+  /** Whether what is found at a path goes without being judged again. */
   isApproved(path: RelativePath): boolean {
     if (this.#approved.size === 0) return false;
-    return (
-      this.#approved.has(ROOT) ||
-      this.#approved.has(path) ||
-      [...ancestorsOf(path)].some((above) => this.#approved.has(above))
-    );
+    if (this.#approved.has(path) || this.#approved.has(parentOf(path))) return true;
+    return [ROOT, ...ancestorsOf(path)].some((above) => this.#approved.get(above) === 'subtree');
   }
 
-  /** All that was released has been looked at. */
-  forgetApproved(): void {
+  /** The repair is over: what was judged or released in it has been looked at. */
+  endRepair(): void {
     this.#approved.clear();
+    this.#repaired = 0;
+  }
+
+  #approve(places: readonly DirtyPath[]): void {
+    for (const { path, scope } of places) if (scope !== 'entry') this.#approved.set(path, scope);
   }
 
   // ---- held by the source
@@ -177,10 +197,14 @@ export class Deletions {
   /** Keeps looks until the source is what it was; `names`: what a comparison has found there, if there was one. */
   park(looks: Iterable<DirtyPath>, reason: string, names: readonly RelativePath[] = []): void {
     this.#parkedReason = reason;
-    for (const look of looks) this.#parked.mark(look);
+    let oldest = Infinity;
+    for (const look of looks) {
+      this.#parked.mark(look);
+      oldest = Math.min(oldest, look.since);
+    }
     for (const path of names) {
       if (this.#parkedNames.size >= this.#options.maxNames) return;
-      this.#parkedNames.set(path, this.#parked.oldest() ?? 0);
+      this.#parkedNames.set(path, oldest);
     }
   }
 
@@ -205,16 +229,30 @@ export class Deletions {
     return this.#takeAll(this.#unread);
   }
 
+  // ---- too many for one comparison
+
+  lookFurther(looks: Iterable<DirtyPath>): void {
+    for (const look of looks) this.#further.mark(look);
+  }
+
+  takeFurther(): DirtyPath[] {
+    return this.#takeAll(this.#further);
+  }
+
   // ---- a person
 
-  /** Everything that is held goes: the marks to be made. What was parked is compared again, and goes then. */
-  release(): DirtyPath[] {
+  /**
+   * Everything that is held goes: the marks to be made. What was parked is compared again, and goes then. `isCompared`: a
+   * comparison had found it, so that comparing has been allowed by a person.
+   */
+  release(): { readonly looks: DirtyPath[]; readonly isCompared: boolean } {
+    const isCompared = this.#held.size + this.#heldPlaces.size + this.#parkedNames.size > 0;
     const named = [...this.#held].map(([path, { since }]) => entryOf(path, since));
     this.#held.clear();
     for (const { path } of named) this.#options.onChanged(path);
     const places = [...this.#takeAll(this.#heldPlaces), ...this.unpark()];
-    for (const { path, scope } of places) if (scope !== 'entry') this.#approved.add(path);
-    return [...named, ...places, ...this.takeUnread()];
+    this.#approve(places);
+    return { looks: [...named, ...places, ...this.takeUnread()], isCompared };
   }
 
   /** What stays on the remote is looked at anew by a full resync: it finds again what is still extra. */
@@ -231,11 +269,17 @@ export class Deletions {
     const held = this.#held.get(path);
     if (held !== undefined) return { ...entryOf(path, held.since), kind: 'held', why: held.reason };
     const place = this.#heldPlaces.get(path);
-    if (place !== undefined) return { path, ...place, kind: 'held', why: PLACE };
+    if (place !== undefined) return { path, ...place, kind: 'held', why: this.#placesReason };
     const parked = this.#parked.get(path);
     if (parked !== undefined) return { path, ...parked, kind: 'parked', why: this.#parkedReason };
-    const since = this.#findings.resync.names.get(path) ?? this.#findings.repair.names.get(path);
-    if (since !== undefined) return { ...entryOf(path, since), kind: 'found' };
+    for (const { names, unlisted } of [this.#findings.resync, this.#findings.repair]) {
+      const since = names.get(path);
+      if (since !== undefined) return { ...entryOf(path, since), kind: 'found' };
+      const place = unlisted.get(path);
+      if (place !== undefined) return { path, ...place, kind: 'found' };
+    }
+    const further = this.#further.get(path);
+    if (further !== undefined) return { path, ...further, kind: 'found' };
     // What could not be read is compared again after a restart.
     const unread = this.#unread.get(path);
     return unread === undefined ? undefined : { path, ...unread, kind: 'change' };
@@ -243,7 +287,8 @@ export class Deletions {
 
   *image(): Generator<JournalMark> {
     const { resync, repair } = this.#findings;
-    const places = [this.#heldPlaces, this.#parked, this.#unread].flatMap((set) => [...set].map(({ path }) => path));
+    const sets = [this.#heldPlaces, this.#parked, this.#unread, this.#further, resync.unlisted, repair.unlisted];
+    const places = sets.flatMap((set) => [...set].map(({ path }) => path));
     const paths = new Set([...this.#held.keys(), ...resync.names.keys(), ...repair.names.keys(), ...places]);
     for (const path of paths) {
       const mark = this.imageOf(path);
@@ -251,14 +296,14 @@ export class Deletions {
     }
   }
 
-  /** Takes back what an earlier run of the service had found, held and parked. */
-  restore({ kind, why = '', ...dirty }: JournalMark, comparer: Comparer): void {
+  /** Takes back what an earlier run of the service had held or parked. */
+  restore({ kind, why = '', ...dirty }: JournalMark): void {
     if (kind === 'parked') this.park([dirty], why);
-    else if (kind === 'found') {
-      this.#findings[comparer].names.set(dirty.path, dirty.since);
-      this.#findings[comparer].count++;
-    } else if (dirty.scope === 'entry') this.#held.set(dirty.path, { reason: why, since: dirty.since });
-    else this.#heldPlaces.mark(dirty);
+    else if (dirty.scope === 'entry') this.#held.set(dirty.path, { reason: why, since: dirty.since });
+    else {
+      this.#heldPlaces.mark(dirty);
+      this.#placesReason = why;
+    }
   }
 
   #takeAll(set: DirtySet): DirtyPath[] {
@@ -277,7 +322,6 @@ export interface Comparison {
 }
 
 const UNREAD = 'something could not be read, so what only the remote has is not known';
-const PLACE = 'more names than are kept';
 
 /** Why so many deletions are too many; undefined when they are not. */
 export function exceeds(limit: DeleteLimit | undefined, deletions: number, holds: number): string | undefined {
@@ -285,8 +329,14 @@ export function exceeds(limit: DeleteLimit | undefined, deletions: number, holds
   return `${deletions} of ${holds} names would be deleted, more than ${limit.percent} %`;
 }
 
-function newFindings(): Findings {
-  return { names: new Map(), count: 0, sourceNames: 0, unlisted: new DirtySet() };
+/** Where to look again for what a comparison had found: how much it is, with all below it, is not known any more. */
+export function placeOfFound({ path, scope, since }: DirtyPath): DirtyPath {
+  if (scope !== 'entry') return { path, scope, gone: false, alone: false, since };
+  return { path: parentOf(path), scope: 'listing', gone: false, alone: false, since };
+}
+
+function newFindings(onChanged: (path: RelativePath) => void): Findings {
+  return { names: new Map(), count: 0, sourceNames: 0, unlisted: new DirtySet({ onChanged }) };
 }
 
 function entryOf(path: RelativePath, since: number): DirtyPath {

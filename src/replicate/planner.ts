@@ -9,9 +9,10 @@ import { levelsBelow, ROOT, type RelativePath } from '../core/relative-path.js';
  * - `trees`: directories that appeared or must be looked at as a whole.
  * - `large`: one large file.
  * - `resync`: directories of a full resync.
+ * - `sweep`: where runs that broke off may have left partial files.
  */
 export type BatchKind = (typeof BATCH_KINDS)[number];
-export const BATCH_KINDS = ['entries', 'trees', 'large', 'resync'] as const;
+export const BATCH_KINDS = ['entries', 'trees', 'large', 'resync', 'sweep'] as const;
 
 /** The paths of one remote that are in flight, for the question whether a path must wait. */
 export class InFlight {
@@ -59,14 +60,24 @@ export class InFlight {
   }
 }
 
-/** Takes the next batch of a kind out of the set: at most `limit` paths of one scope, none of which must wait. */
-export function takeBatch(dirty: DirtySet, kind: BatchKind, inFlight: InFlight, limit: number): DirtyPath[] {
+/**
+ * Takes the next batch of a kind out of the set: at most `limit` paths of one scope, none of which must wait, for a run in
+ * flight or because of `mustWait`.
+ */
+export function takeBatch(
+  dirty: DirtySet,
+  kind: BatchKind,
+  inFlight: InFlight,
+  limit: number,
+  mustWait: (path: RelativePath) => boolean = () => false,
+): DirtyPath[] {
+  const mayGo = (path: RelativePath, mark: Mark): boolean => !inFlight.blocks(path, mark) && !mustWait(path);
   const take = (markKind: MarkKind, most: number): DirtyPath[] =>
     dirty.count(markKind) === 0
       ? []
       : dirty.take(
           most,
-          (path, mark) => kindOf(mark) === markKind && !inFlight.blocks(path, mark),
+          (path, mark) => kindOf(mark) === markKind && mayGo(path, mark),
           (path) => inFlight.closes(path),
         );
   switch (kind) {
@@ -80,6 +91,8 @@ export function takeBatch(dirty: DirtySet, kind: BatchKind, inFlight: InFlight, 
       const subtrees = take('subtree', limit);
       return subtrees.length > 0 ? subtrees : take('listing', limit);
     }
+    case 'sweep':
+      return dirty.take(limit, mayGo);
   }
 }
 

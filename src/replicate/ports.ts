@@ -173,14 +173,15 @@ export interface RunProgress {
   readonly bytesSent: number;
 }
 
-export const JOURNAL_KINDS = ['change', 'resync', 'found', 'held', 'parked', 'sweep'] as const;
+export const JOURNAL_KINDS = ['change', 'resync', 'found', 'held', 'parked', 'sweep', 'both'] as const;
 
 /** A mark as the journal keeps it. */
 export interface JournalMark extends DirtyPath {
   /**
    * - `change`: dirty, in flight or waiting to be tried again.
    * - `resync`: a piece of a full resync that is not done.
-   * - `found`: only the remote has it; whether it may be deleted is not decided.
+   * - `both`: a change at the place of such a piece.
+   * - `found`: only the remote has something there; whether it may be deleted is not decided.
    * - `held`: it is not deleted on the remote until a person says so (`why`).
    * - `parked`: it is not looked at, because of how the source is (`why`), until that changes.
    * - `sweep`: a run that broke off there may have left partial files on the remote.
@@ -238,6 +239,9 @@ export interface ChangedName {
   readonly ctimeMs: number;
 }
 
+/** `folded`: what a wider look covers is not told; `each`: it is. */
+export type WalkDetail = 'folded' | 'each';
+
 export interface WalkSummary {
   /** Names at and below the place, those that the filter leaves out not among them. */
   readonly names: number;
@@ -255,7 +259,12 @@ export interface TreeWalker {
    * Walks at and below `below` and tells in batches what has a ctime of `sinceMs` or later. Rejects when it was stopped or
    * the directory is not there.
    */
-  walk(below: RelativePath, sinceMs: number, onFound: (found: readonly ChangedName[]) => void): Promise<WalkSummary>;
+  walk(
+    below: RelativePath,
+    sinceMs: number,
+    onFound: (found: readonly ChangedName[]) => void,
+    detail?: WalkDetail,
+  ): Promise<WalkSummary>;
   /** Ends a walk under way. */
   stop(): Promise<void>;
 }

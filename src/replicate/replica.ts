@@ -18,7 +18,7 @@ import { messageOf } from '../errors.js';
 import type { Events } from '../events.js';
 import { RetryQueue, type FailedPath, type Failure } from '../queue/retry-queue.js';
 import { BATCH_KINDS, InFlight, takeBatch, takeWhole, type BatchKind } from './planner.js';
-import { Deletions, type Comparer, type DeleteLimit, type HeldName } from './deletions.js';
+import { Deletions, placeOfFound, type Comparer, type DeleteLimit, type HeldName } from './deletions.js';
 import {
   NO_RUN,
   type Again,
@@ -103,6 +103,8 @@ interface Facts {
   readonly mayDelete: boolean;
   /** The full resync under way. */
   readonly resync?: ResyncRequest;
+  /** The one that waits for its end. */
+  readonly next?: ResyncRequest;
 }
 
 export interface ResyncRequest {
@@ -115,6 +117,11 @@ export interface ResyncRequest {
 
 /** What was found to be extra is decided about when all of a repair has been compared, at the latest after this long. */
 const JUDGE_AFTER_MS = 10_000;
+/** Places in one run that looks for partial files, and of those in all. */
+const SWEEPS_PER_RUN = 100;
+const MAX_SWEEPS = 1_000;
+/** Names that are deleted after one comparison. */
+const MAX_EXTRAS = 20_000;
 /** So many files in a row may each be larger than what is free on the remote before it counts as full. */
 const FULL_AFTER_RUNS = 2;
 
@@ -134,9 +141,16 @@ interface Batch {
   settled: Promise<void> | undefined;
 }
 
+/** A look and the batch that it is in flight with. At one path there may be two, one of which waits for the other. */
+interface FlyingLook extends DirtyPath {
+  readonly batch: Batch;
+}
+
 /** A full resync under way. */
 interface Resync extends ResyncRequest {
   readonly startedAt: number;
+  /** An earlier run of the service has begun it. */
+  readonly isResumed: boolean;
   /** Directories handed out so far and done, for the progress shown. */
   pieces: number;
   piecesDone: number;
@@ -173,14 +187,16 @@ export interface ReplicaStatus {
 export class Replica implements JournalSource {
   readonly name: string;
   readonly #options: ReplicaOptions;
-  readonly #section: JournalSection;
+  readonly #section: Pick<JournalSection, 'changed' | 'keep'>;
   readonly #changes: DirtySet;
   readonly #resyncPieces: DirtySet;
   readonly #inFlight = new InFlight();
   /** The looks of the batches in flight: what the journal keeps of them. */
-  readonly #looksInFlight = new Map<RelativePath, DirtyPath & { readonly kind: BatchKind }>();
+  readonly #looksInFlight = new Map<RelativePath, readonly FlyingLook[]>();
   readonly #batches = new Set<Batch>();
   readonly #retries: RetryQueue;
+  /** Where runs that broke off may have left partial files, to be looked after when nothing else is dirty there. */
+  readonly #sweeps: DirtySet;
   readonly #deletions: Deletions;
   /** Since when something that was found to be extra waits to be decided about. */
   #foundAt: number | undefined;
@@ -231,13 +247,23 @@ export class Replica implements JournalSource {
     };
     this.#changes = new DirtySet({ onChanged });
     this.#resyncPieces = new DirtySet({ onChanged });
+    this.#sweeps = new DirtySet({ maxMarks: MAX_SWEEPS, onChanged });
     this.#deletions = new Deletions({ limit: options.deleteLimit, onChanged });
-    this.#section = options.journal.section(options.key, this);
-    const facts = readFacts(this.#section.facts);
+    const section = options.journal.section(options.key, this);
+    // Not the section itself: what it has saved is needed once.
+    this.#section = {
+      changed: (path) => {
+        section.changed(path);
+      },
+      keep: (kept) => {
+        section.keep(kept);
+      },
+    };
+    const facts = readFacts(section.facts);
     this.#mayDelete = facts?.mayDelete === true;
     this.unknownBecause = unknownBecause(facts, options.fingerprint);
     this.#isKnown = this.unknownBecause === undefined;
-    this.#restore(facts);
+    this.#restore(section.saved, facts);
   }
 
   /** Takes a place to look. Cheap: nothing runs before the current turn of the event loop has ended. */
@@ -264,10 +290,10 @@ export class Replica implements JournalSource {
 
   /** A person has said that what is held may go. Returns how many names and places that is. */
   release(): number {
-    const released = this.#deletions.release();
-    if (released.length > 0) this.#setMayDelete();
-    this.#markAll(released);
-    return released.length;
+    const { looks, isCompared } = this.#deletions.release();
+    if (isCompared) this.#setMayDelete();
+    this.#markAll(looks);
+    return looks.length;
   }
 
   /**
@@ -277,17 +303,22 @@ export class Replica implements JournalSource {
   resync(request: ResyncRequest): Promise<void> {
     return new Promise((resolve) => {
       const next = this.#nextResync;
-      if (this.#resync === undefined) this.#startResync(request, [resolve]);
-      else if (next === undefined) this.#nextResync = { ...request, whenDone: [resolve] };
-      else {
-        this.#nextResync = {
-          reason: next.isAsked ? next.reason : request.reason,
-          // A resync that leaves nothing out serves the one that does, not the other way round.
-          crontab: next.crontab && request.crontab,
-          isAsked: next.isAsked || request.isAsked,
-          whenDone: [...next.whenDone, resolve],
-        };
+      if (this.#resync === undefined) {
+        this.#startResync(request, [resolve]);
+        return;
       }
+      this.#nextResync =
+        next === undefined
+          ? { ...request, whenDone: [resolve] }
+          : {
+              reason: next.isAsked ? next.reason : request.reason,
+              // A resync that leaves nothing out serves the one that does, not the other way round.
+              crontab: next.crontab && request.crontab,
+              isAsked: next.isAsked || request.isAsked,
+              whenDone: [...next.whenDone, resolve],
+            };
+      this.#isKnown = true;
+      this.#keepFacts();
     });
   }
 
@@ -405,7 +436,7 @@ export class Replica implements JournalSource {
    */
   #kindsInTurn(lanes: number): BatchKind[] {
     const lastTurn = (kind: BatchKind): number => this.#lastTurns.get(kind) ?? 0;
-    const kinds = BATCH_KINDS.filter((kind) => kind !== 'resync' || !this.#isDraining);
+    const kinds = BATCH_KINDS.filter((kind) => !this.#isDraining || (kind !== 'resync' && kind !== 'sweep'));
     const inTurn = [...kinds].sort((one, other) => lastTurn(one) - lastTurn(other));
     if (lanes === 1) return inTurn;
     const others = inTurn.filter((kind) => kind !== 'entries');
@@ -414,6 +445,7 @@ export class Replica implements JournalSource {
   }
 
   #take(kind: BatchKind, now: number): Batch | undefined {
+    if (kind === 'sweep') return this.#takeSweeps(now);
     const dirty = kind === 'resync' ? this.#resyncPieces : this.#changes;
     if (dirty.size === 0 || this.#gathersUntil(kind, now) > now || (this.#restsUntil.get(kind) ?? 0) > now)
       return undefined;
@@ -429,6 +461,14 @@ export class Replica implements JournalSource {
     if (looks.length > 0) return this.#batchOf(kind, looks, now);
     this.#restAfter(kind, this.#now() - askedAt);
     return isWide ? this.#claim(kind, dirty, limit, now) : undefined;
+  }
+
+  /** A file that is to be sent again goes on where it was cut off: its partial stays until it is settled. */
+  #takeSweeps(now: number): Batch | undefined {
+    const isDirty = (path: RelativePath): boolean =>
+      this.#changes.overlaps(path) || this.#resyncPieces.overlaps(path) || this.#retries.has(path);
+    const looks = takeBatch(this.#sweeps, 'sweep', this.#inFlight, SWEEPS_PER_RUN, isDirty);
+    return looks.length === 0 ? undefined : this.#batchOf('sweep', looks, now);
   }
 
   /**
@@ -487,12 +527,14 @@ export class Replica implements JournalSource {
         return Math.min(resyncTreesPerRun, this.#entriesPerRun);
       case 'large':
         return 1;
+      case 'sweep':
+        return SWEEPS_PER_RUN;
     }
   }
 
   /** While a run of small changes is young, the next batch gathers; large files and resyncs have lanes of their own. */
   #gathersUntil(kind: BatchKind, now: number): number {
-    if (kind === 'large' || kind === 'resync') return now;
+    if (kind !== 'entries' && kind !== 'trees') return now;
     let until = now;
     for (const batch of this.#batches) {
       if (batch.kind === kind) until = Math.max(until, batch.startedAt + this.#options.limits.nextLaneAfterMs);
@@ -530,7 +572,11 @@ export class Replica implements JournalSource {
   #begin(batch: Batch): void {
     this.#batches.add(batch);
     this.#inFlight.add(batch.claims);
-    for (const look of batch.looks) this.#looksInFlight.set(look.path, { ...look, kind: batch.kind });
+    for (const look of batch.looks) {
+      const flying = this.#looksInFlight.get(look.path) ?? [];
+      this.#looksInFlight.set(look.path, [...flying, { ...look, batch }]);
+      this.#section.changed(look.path);
+    }
     batch.settled = this.#carryOut(batch).finally(() => {
       this.#batches.delete(batch);
       this.#inFlight.remove(batch.claims);
@@ -550,16 +596,16 @@ export class Replica implements JournalSource {
     }
     const task = this.#taskFor(batch);
     let report: RunReport;
-    let extras: readonly RelativePath[] = [];
+    const extras: RelativePath[] = [];
     try {
       report = await this.#run(batch, task);
       // The directories stay in flight until what is extra in them is known: a crash in between forgets nothing.
-      const looks = this.#looksToCompare(batch, report);
-      if (looks.length > 0) {
+      for (const looks of this.#looksToCompare(batch, report)) {
         const comparison = await this.#compare(batch, looks);
         if (comparison === undefined) report = { ...report, cancelled: true };
         else if (!isDone(judge(comparison, this.#options))) report = comparison;
-        else extras = this.#keepExtras(batch, looks, comparison);
+        else extras.push(...this.#keepExtras(batch, looks, comparison));
+        if (!isDone(judge(report, this.#options))) break;
       }
     } catch (error) {
       // The way to the remote broke, not the remote: treated alike, for nothing was settled.
@@ -570,8 +616,11 @@ export class Replica implements JournalSource {
     if (isAsked) await this.#countNewer(batch, report.unsent);
   }
 
-  /** The directories of which it must be known what only the remote has: all that may delete, when something is extra. */
-  #looksToCompare(batch: Batch, report: RunReport): readonly DirtyPath[] {
+  /**
+   * The directories of which it must be known what only the remote has: all that may delete, when something is extra. In
+   * two parts: below what was seen to go, and where it is inferred.
+   */
+  #looksToCompare(batch: Batch, report: RunReport): (readonly DirtyPath[])[] {
     if ((batch.kind !== 'trees' && batch.kind !== 'resync') || batch.isDivision || !this.#options.deletes) return [];
     if (!isDone(judge(report, this.#options))) return [];
     if (report.unreadable) {
@@ -583,13 +632,13 @@ export class Replica implements JournalSource {
       return [];
     }
     const mayInfer = this.#mayDelete || (batch.kind === 'resync' && this.#resync?.isAsked === true);
-    if (mayInfer) return batch.looks;
-    const seen = batch.looks.filter(({ path, gone }) => gone || this.#deletions.isApproved(path));
-    if (seen.length < batch.looks.length && !this.#hasToldCopyOnly) {
+    const seen = batch.looks.filter(({ gone }) => gone);
+    const others = batch.looks.filter(({ path, gone }) => !gone && (mayInfer || this.#deletions.isApproved(path)));
+    if (seen.length + others.length < batch.looks.length && !this.#hasToldCopyOnly) {
       this.#hasToldCopyOnly = true;
       this.#options.events.emit('deletes:copyOnly', { remote: this.name, count: report.extraneous });
     }
-    return seen;
+    return [seen, others].filter((looks) => looks.length > 0);
   }
 
   /** Names what only the remote has; undefined when the service stops, for then no run is begun any more. */
@@ -610,15 +659,18 @@ export class Replica implements JournalSource {
       this.#holdUnread(looks);
       return [];
     }
-    const isSeen = belowAny(looks.filter(({ gone }) => gone).map(({ path }) => path));
-    const seen: RelativePath[] = [];
-    const inferred: RelativePath[] = [];
-    for (const path of extras) (isSeen(path) || this.#deletions.isApproved(path) ? seen : inferred).push(path);
-    const count = seen.length === 0 ? Math.max(comparison.extraneous, inferred.length) : inferred.length;
+    const isSeen = looks.every(({ gone }) => gone);
+    const goes = extras.filter((path) => isSeen || this.#deletions.isApproved(path));
+    const waits = extras.filter((path) => !isSeen && !this.#deletions.isApproved(path));
     const comparer = comparerOf(batch);
-    this.#deletions.found(comparer, { looks, names: inferred, count, sourceNames: names }, this.#now());
+    const count = Math.max(comparison.extraneous, extras.length) - goes.length;
+    if (waits.length === 0) this.#deletions.compared(comparer, names);
+    else this.#deletions.found(comparer, { looks, names: waits, count, sourceNames: names }, this.#now());
     if (comparer === 'repair' && this.#deletions.hasFound('repair')) this.#foundAt ??= this.#now();
-    return seen;
+    if (goes.length <= MAX_EXTRAS) return goes;
+    // More marks than a dirty set takes would become looks like this one again: so many now, the others when those are gone.
+    this.#deletions.lookFurther(looks);
+    return goes.slice(0, MAX_EXTRAS);
   }
 
   #holdUnread(looks: readonly DirtyPath[]): void {
@@ -668,6 +720,7 @@ export class Replica implements JournalSource {
     if (isDivision) return { kind: 'divide', path: ROOT, crontab };
     if (kind === 'entries') return { kind: 'entries', looks, largeBytes: this.#options.limits.largeBytes };
     if (kind === 'large') return { kind: 'entries', looks, largeBytes: 0 };
+    if (kind === 'sweep') return { kind, looks };
     return { kind: 'trees', looks, resync: kind === 'resync', crontab };
   }
 
@@ -676,6 +729,12 @@ export class Replica implements JournalSource {
     this.#standAfter(verdict, report, batch);
     const now = this.#now();
     if ('reason' in verdict) this.#lastError = { at: now, reason: verdict.reason };
+    for (const path of report.cutOff)
+      this.#sweeps.mark({ path, scope: 'entry', gone: false, alone: false, since: now });
+    if (batch.kind === 'sweep') {
+      if (!isDone(verdict)) for (const look of batch.looks) this.#sweeps.mark(look);
+      return;
+    }
     switch (verdict.kind) {
       case 'cancelled':
       case 'unreachable':
@@ -713,6 +772,7 @@ export class Replica implements JournalSource {
       isFailing(failed.path) || (failed.isFolded && holdsFailing.has(failed.path));
     let oldest = now;
     let synced = 0;
+    let hasRecovered = false;
     const again = new Set(report.again.map(({ path }) => path));
     const held = new Set(report.held?.paths);
     for (const look of batch.looks) {
@@ -720,6 +780,7 @@ export class Replica implements JournalSource {
       oldest = Math.min(oldest, look.since);
       synced++;
       for (const recovered of this.#retries.settle(look, isStillFailing)) {
+        hasRecovered = true;
         this.#section.changed(recovered.path);
         this.#options.events.emit('path:recovered', {
           remote: this.name,
@@ -736,7 +797,7 @@ export class Replica implements JournalSource {
       this.#tellProgress(this.#resync);
     }
     // What could not be read before may be readable now.
-    if (this.#retries.size === 0) for (const unread of this.#deletions.takeUnread()) this.#changes.mark(unread);
+    if (hasRecovered) this.#markAll(this.#deletions.takeUnread());
     if (synced === 0) return;
     this.#lastSyncedAt = now;
     this.#options.events.emit('batch:synced', {
@@ -850,7 +911,10 @@ export class Replica implements JournalSource {
     const sinceOf = timesOf(batch, now);
     for (const { path, scope, gone, because } of again) {
       const dirty: DirtyPath = { path, scope, gone, alone: because === 'large', since: sinceOf(path) };
-      if (because === 'retyped' || because === 'divided') this.#retries.rescope(path, scope);
+      if (because === 'retyped' || because === 'divided') {
+        this.#retries.rescope(path, scope);
+        this.#section.changed(path);
+      }
       if (because === 'divided' && path === ROOT && scope === 'subtree') this.#isIndivisible = true;
       if (because === 'divided' && batch.kind === 'trees') this.#isRepairing = true;
       if (because !== 'divided' || batch.kind !== 'resync') this.#changes.mark(dirty);
@@ -882,11 +946,16 @@ export class Replica implements JournalSource {
   /** What is extra on the remote after a repair is decided about as a whole, and by name then. */
   #judgeRepair(now: number): void {
     const isPending = this.#changes.count('listing') + this.#changes.count('subtree') + this.#runsOf('trees') > 0;
-    if (!isPending) this.#deletions.forgetApproved();
-    if (this.#foundAt === undefined || (isPending && now < this.#foundAt + JUDGE_AFTER_MS)) return;
-    this.#foundAt = undefined;
-    const { go, held } = this.#deletions.judge('repair', Math.max(this.#options.sourceNames(), this.#resyncNames));
-    this.#act(go, held);
+    if (this.#foundAt !== undefined && (!isPending || now >= this.#foundAt + JUDGE_AFTER_MS)) {
+      this.#foundAt = undefined;
+      const { go, held } = this.#deletions.judge('repair', Math.max(this.#options.sourceNames(), this.#resyncNames));
+      this.#act(go, held);
+    } else if (!isPending) {
+      const isDeleting = this.#changes.size + this.#runsOf('entries') + this.#retries.size > 0;
+      const further = isDeleting ? [] : this.#deletions.takeFurther();
+      for (const look of further) this.#changes.mark(look);
+      if (further.length === 0 && !isDeleting) this.#deletions.endRepair();
+    }
   }
 
   #act(go: readonly DirtyPath[], held?: { readonly reason: string; readonly count: number }): void {
@@ -963,22 +1032,29 @@ export class Replica implements JournalSource {
   // ---- the journal
 
   imageOf(path: RelativePath): JournalMark | undefined {
-    const marks: Mark[] = [];
-    const flying = this.#looksInFlight.get(path);
-    const piece = this.#resyncPieces.get(path);
-    for (const mark of [this.#changes.get(path), this.#retries.get(path)]) if (mark !== undefined) marks.push(mark);
-    const isChange = marks.length > 0 || (flying !== undefined && flying.kind !== 'resync');
-    if (flying !== undefined) marks.push(flying);
-    if (piece !== undefined) marks.push(piece);
-    const [first, ...others] = marks;
-    if (first === undefined) return this.#deletions.imageOf(path);
-    return { path, ...others.reduce<Mark>(merge, first), kind: isChange ? 'change' : 'resync' };
+    const flying = this.#looksInFlight.get(path) ?? [];
+    const ofKinds = (...kinds: BatchKind[]): FlyingLook[] => flying.filter(({ batch }) => kinds.includes(batch.kind));
+    const changes = defined([
+      this.#changes.get(path),
+      this.#retries.get(path),
+      ...ofKinds('entries', 'trees', 'large'),
+    ]);
+    const pieces = defined([this.#resyncPieces.get(path), ...ofKinds('resync')]);
+    const sweeps = defined([this.#sweeps.get(path), ...ofKinds('sweep')]);
+    if (changes.length + pieces.length > 0) {
+      const kind = pieces.length === 0 ? 'change' : changes.length === 0 ? 'resync' : 'both';
+      return { path, ...mergeAll([...changes, ...pieces]), kind };
+    }
+    const waiting = this.#deletions.imageOf(path);
+    if (waiting !== undefined || sweeps.length === 0) return waiting;
+    return { path, ...mergeAll(sweeps), kind: 'sweep' };
   }
 
   *image(): Generator<JournalMark> {
     const paths = new Set<RelativePath>(this.#looksInFlight.keys());
-    for (const marks of [this.#changes, this.#resyncPieces, this.#retries])
+    for (const marks of [this.#changes, this.#resyncPieces, this.#retries, this.#sweeps]) {
       for (const { path } of marks) paths.add(path);
+    }
     for (const path of paths) {
       const mark = this.imageOf(path);
       if (mark !== undefined) yield mark;
@@ -987,29 +1063,39 @@ export class Replica implements JournalSource {
   }
 
   /** Takes up what an earlier run of the service had left undone. */
-  #restore(facts: Facts | undefined): void {
+  #restore(saved: readonly JournalMark[], facts: Facts | undefined): void {
     const now = this.#now();
-    for (const mark of this.#section.saved) {
+    for (const mark of saved) {
       const dirty = { ...mark, since: Math.min(mark.since, now) };
-      if (mark.kind === 'change') this.#changes.mark(dirty);
-      else if (mark.kind === 'resync') this.#resyncPieces.mark(dirty);
-      else this.#deletions.restore(dirty, facts?.resync === undefined ? 'repair' : 'resync');
+      // It may have been in flight, and cut off.
+      const isLong =
+        mark.kind === 'resync' ||
+        mark.kind === 'both' ||
+        (mark.kind === 'change' && (mark.alone || mark.scope !== 'entry'));
+      if (isLong) this.#sweeps.mark(dirty);
+      if (mark.kind === 'change' || mark.kind === 'both') this.#changes.mark(dirty);
+      if (mark.kind === 'resync' || mark.kind === 'both') this.#resyncPieces.mark({ ...dirty, gone: false });
+      if (mark.kind === 'sweep') this.#sweeps.mark(dirty);
+      if (mark.kind === 'found')
+        (facts?.resync === undefined ? this.#changes : this.#resyncPieces).mark(placeOfFound(dirty));
+      if (mark.kind === 'held' || mark.kind === 'parked') this.#deletions.restore(dirty);
     }
-    if (this.#deletions.hasFound('repair')) this.#foundAt = now;
     if (facts?.resync !== undefined) {
-      this.#resync = { ...newResync(facts.resync, now, []), pieces: this.#resyncPieces.size };
+      this.#resync = { ...newResync(facts.resync, now, []), isResumed: true, pieces: this.#resyncPieces.size };
       this.#options.events.emit('resync:started', { remote: this.name, reason: facts.resync.reason });
     } else for (const piece of this.#resyncPieces.take(Infinity, () => true)) this.#changes.mark(piece);
+    for (const { path } of saved) this.#section.changed(path);
+    if (facts?.next !== undefined) void this.resync(facts.next);
     this.#keepFacts();
     this.#queuePump();
   }
 
   /** The batch is no longer in flight. */
-  #land({ looks, kind }: Batch): void {
-    for (const { path, scope } of looks) {
-      const flying = this.#looksInFlight.get(path);
-      // A look that was taken later at the same path waits for this one to end, and stays.
-      if (flying?.kind === kind && flying.scope === scope) this.#looksInFlight.delete(path);
+  #land(batch: Batch): void {
+    for (const { path } of batch.looks) {
+      const flying = this.#looksInFlight.get(path)?.filter((look) => look.batch !== batch) ?? [];
+      if (flying.length > 0) this.#looksInFlight.set(path, flying);
+      else this.#looksInFlight.delete(path);
       this.#section.changed(path);
     }
   }
@@ -1021,9 +1107,14 @@ export class Replica implements JournalSource {
 
   #keepFacts(): void {
     const fingerprint = this.#isKnown ? this.#options.fingerprint : '';
-    const { reason, crontab, isAsked } = this.#resync ?? {};
-    const resync = reason === undefined ? {} : { resync: { reason, crontab, isAsked } };
-    this.#section.keep({ fingerprint, mayDelete: this.#mayDelete, ...resync });
+    const resync = this.#resync && requestOf(this.#resync);
+    const next = this.#nextResync && requestOf(this.#nextResync);
+    this.#section.keep({
+      fingerprint,
+      mayDelete: this.#mayDelete,
+      ...(resync && { resync }),
+      ...(next && { next }),
+    } satisfies Facts);
   }
 
   // ---- full resync
@@ -1048,7 +1139,11 @@ export class Replica implements JournalSource {
     const resync = this.#resync;
     if (resync === undefined || this.#resyncPieces.size > 0 || this.#runsOf('resync') > 0) return;
     this.#resync = undefined;
-    const { go, held, sourceNames } = this.#deletions.judge('resync', 0);
+    // A resync that was resumed has compared a part of the source only.
+    const { go, held, sourceNames } = this.#deletions.judge(
+      'resync',
+      resync.isResumed ? this.#options.sourceNames() : 0,
+    );
     this.#resyncNames = sourceNames;
     this.#act(go, held);
     // What is held has not been through: its release completes the resync.
@@ -1093,9 +1188,23 @@ function fractionOf({ pieces, piecesDone }: Resync): number {
   return pieces === 0 ? 0 : Math.min(1, piecesDone / pieces);
 }
 
+function defined(marks: readonly (Mark | undefined)[]): Mark[] {
+  return marks.filter((mark) => mark !== undefined);
+}
+
+function mergeAll([first, ...others]: readonly Mark[]): Mark {
+  if (first === undefined) throw new Error('there is nothing to merge');
+  const { scope, gone, alone, since } = others.reduce<Mark>(merge, first);
+  return { scope, gone, alone, since };
+}
+
+function requestOf({ reason, crontab, isAsked }: ResyncRequest): ResyncRequest {
+  return { reason, crontab, isAsked };
+}
+
 function newResync({ reason, crontab, isAsked }: ResyncRequest, startedAt: number, whenDone: (() => void)[]): Resync {
   const counts = { pieces: 0, piecesDone: 0, files: 0, bytes: 0, failed: 0 };
-  return { reason, crontab, isAsked, startedAt, ...counts, sending: new Map(), whenDone };
+  return { reason, crontab, isAsked, startedAt, isResumed: false, ...counts, sending: new Map(), whenDone };
 }
 
 function comparerOf({ kind }: Batch): Comparer {

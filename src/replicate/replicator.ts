@@ -1,12 +1,5 @@
 import { backoffMs, type Backoff } from '../core/backoff.js';
-import {
-  CHECKPOINT_MARGIN_MS,
-  checkpointAt,
-  isSameDirectory,
-  judgeCheckpoint,
-  type Checkpoint,
-  type Present,
-} from '../core/checkpoint.js';
+import { checkpointAt, isSameDirectory, judgeCheckpoint, type Checkpoint, type Present } from '../core/checkpoint.js';
 import type { DirtyPath } from '../core/dirty-set.js';
 import type { Hint } from '../core/hint.js';
 import { ROOT, type RelativePath } from '../core/relative-path.js';
@@ -100,6 +93,8 @@ export class Replicator {
   readonly #section: JournalSection;
   readonly #catchUp: CatchUp;
   readonly #guard: RootGuard;
+  /** What is mounted below the root, as far as it was looked at. */
+  #mounts: readonly RelativePath[];
   #present: Present;
   #savedCheckpoint: Checkpoint | undefined;
   #checkpoint: Checkpoint | undefined;
@@ -131,6 +126,7 @@ export class Replicator {
       throw new StartError('SERSYNC_WATCH_ROOT', `cannot watch ${options.root}: it is no directory`);
     }
     this.#present = present;
+    this.#mounts = firstLook.mounts;
     this.#section = journal.section(`root ${options.root}`, { imageOf: () => undefined, image: () => [] });
     const facts = readFacts(this.#section.facts);
     this.#savedCheckpoint = facts?.checkpoint;
@@ -144,7 +140,7 @@ export class Replicator {
       mark: (dirty) => {
         this.mark(dirty);
       },
-      sinceMs: () => this.#checkpoint && this.#checkpoint.atMs - CHECKPOINT_MARGIN_MS,
+      sinceMs: () => this.#changedSince(),
       kernelNow: () => source.kernelNow(),
       auditEveryMs: options.auditEveryMs,
       clock,
@@ -201,10 +197,9 @@ export class Replicator {
     events.emit('watch:lost', { root: this.root, path, reason });
     const now = clock.now();
     if (path === ROOT) this.#lastOverflow = { at: now, reason };
-    const mountsBefore = this.#guard.facts.mounts;
+    const before = this.#mounts;
     const { mounts } = this.#lookAtSource();
-    this.#markMounts(mountsBefore, mounts);
-    const isMount = mounts.includes(path) || mountsBefore.includes(path);
+    const isMount = before.includes(path) || mounts.includes(path);
     if (this.#checkpoint !== undefined && !isMount) this.#catchUp.lookFor(path, reason);
     else this.#markSubtree(path);
   }
@@ -248,13 +243,13 @@ export class Replicator {
 
   /** Stops watching and lets runs end within `graceMs`; no rsync is left when it resolves. */
   async stop(graceMs: number): Promise<void> {
-    this.#cancelCheckpoint?.();
-    this.#cancelLook?.();
-    this.#cancelRestart?.();
     // What was told until now is in the journal when it is closed: the next start goes on from here.
     this.#isTouched = true;
     await this.#keepCheckpoint();
     this.#isStopped = true;
+    this.#cancelCheckpoint?.();
+    this.#cancelLook?.();
+    this.#cancelRestart?.();
     // First of all no more changes come in: under constant writing the remotes would never be done.
     await this.#watcher?.stop();
     await this.#catchUp.stop();
@@ -263,7 +258,9 @@ export class Replicator {
   }
 
   /** What was mounted or unmounted has times of its own, which say nothing about when it came here: all of it is looked at. */
-  #markMounts(before: readonly RelativePath[], now: readonly RelativePath[]): void {
+  #markMounts(now: readonly RelativePath[]): void {
+    const before = this.#mounts;
+    this.#mounts = now;
     const appeared = now.filter((mount) => !before.includes(mount));
     const vanished = before.filter((mount) => !now.includes(mount));
     for (const path of [...appeared, ...vanished]) this.#markSubtree(path);
@@ -319,6 +316,7 @@ export class Replicator {
   #blindAt(path: RelativePath, reason: string): void {
     const since = this.#options.clock.now();
     if (path === ROOT) {
+      if (this.#blind === undefined) this.#options.events.emit('watch:blind', { root: this.root, reason });
       this.#blind ??= { since, reason };
       this.#catchUp.pause();
     } else if (!this.#partlyBlind.has(path)) {
@@ -329,6 +327,7 @@ export class Replicator {
 
   #seesAt(path: RelativePath): void {
     if (path === ROOT) {
+      if (this.#blind !== undefined) this.#options.events.emit('watch:sees', { root: this.root, path });
       this.#blind = undefined;
       this.#catchUp.resume();
     } else if (this.#partlyBlind.delete(path)) {
@@ -341,7 +340,8 @@ export class Replicator {
     const dead = this.#watcher;
     this.#watcher = undefined;
     if (this.#isStopped) return;
-    this.#blindAt(ROOT, reason);
+    this.#blind ??= { since: clock.now(), reason };
+    this.#catchUp.pause();
     this.#partlyBlind.clear();
     // A watcher may die while it starts and fail to start as well: that is one end.
     this.#cancelRestart?.();
@@ -370,8 +370,8 @@ export class Replicator {
     this.#present = this.#options.source.present() ?? before;
     // Another directory than before: its times say nothing about what the remotes hold.
     if (!isSameDirectory(before.root, this.#present.root, true)) this.#checkpoint = undefined;
-    this.#lookAtSource();
-    this.#seesAt(ROOT);
+    this.#blind = undefined;
+    this.#catchUp.resume();
     this.lost(ROOT, 'nothing was seen while the watcher was down');
   }
 
@@ -397,6 +397,7 @@ export class Replicator {
     this.#cancelLook = undefined;
     const look = this.#options.source.look();
     this.#condition = this.#judge(look);
+    if (look.identity === this.#guard.facts.identity) this.#markMounts(look.mounts);
     if (this.#condition.state === 'well') for (const replica of this.replicas) replica.sourceIsBack();
     else this.#lookLater(LOOK_EVERY_MS);
     return look;
@@ -450,6 +451,14 @@ export class Replicator {
     this.#present = present;
     this.#checkpoint = checkpointAt(nowMs - waitedMs, present);
     this.#keep();
+  }
+
+  /** From which ctime on there may be changes that nobody has marked; undefined when ctimes do not tell. */
+  #changedSince(): number | undefined {
+    const present = this.#options.source.present();
+    if (this.#checkpoint === undefined || present === undefined) return undefined;
+    const judged = judgeCheckpoint(this.#checkpoint, present);
+    return judged.kind === 'use' ? judged.sinceMs : undefined;
   }
 
   /** Whether something may have changed that nobody has marked. */

@@ -1,4 +1,4 @@
-import type { RelativePath } from '../core/relative-path.js';
+import { display, type RelativePath } from '../core/relative-path.js';
 import type { DeleteGuard } from './ports.js';
 
 /** What the watched directory is at a moment. */
@@ -67,17 +67,16 @@ export class RootGuard {
     }
     if (!isEmpty) this.#mayBeEmpty = false;
     else if (!this.#mayBeEmpty) return { state: 'empty', reason: 'the watched directory is empty' };
-    const [vanished] = this.#mounts.filter((path) => !mounts.includes(path));
-    if (vanished !== undefined) {
-      return { state: 'unmounted', reason: `nothing is mounted at ${vanished} any more` };
-    }
-    this.#mounts = mounts;
-    return { state: 'well' };
+    const vanished = this.#mounts.filter((path) => !mounts.includes(path));
+    this.#mounts = union(this.#mounts, mounts);
+    if (vanished.length === 0) return { state: 'well' };
+    return { state: 'unmounted', reason: `nothing is mounted at ${vanished.map(display).join(', ')} any more` };
   }
 
-  /** A person has said that the source is right as it is. */
+  /** A person has said that the source is right as it is; nothing, while there is none. */
   accept({ identity, mounts, isEmpty }: SourceLook): void {
-    if (identity !== undefined) this.#identity = identity;
+    if (identity === undefined) return;
+    this.#identity = identity;
     this.#mounts = mounts;
     this.#mayBeEmpty = isEmpty;
   }

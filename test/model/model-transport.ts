@@ -106,7 +106,7 @@ export class ModelTransport implements Transport {
   *#carryOut(task: TransferTask): Generator<void, RunReport> {
     yield;
     const { disk, random } = this.#options;
-    if (task.kind === 'newer') return report({});
+    if (task.kind === 'newer' || task.kind === 'sweep') return report({});
     if (task.kind === 'divide') return report({ again: divide(disk, filter) });
     const isStruck = random.chance(this.#options.faults());
     const fault = isStruck ? random.pick(FAULTS) : undefined;

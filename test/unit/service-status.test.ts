@@ -82,6 +82,16 @@ describe('the status of a watched directory', () => {
     expect(remotes[0]?.failing).toMatchObject([{ path: String.raw`数据/a\#012`, attempts: 1 }]);
   });
 
+  test('shows what is wrong with the source as text', async () => {
+    const bench = await ReplicatorBench.settled({}, { mounts: [fromText('数据')] });
+    bench.disk.mounts = [];
+    bench.listener.lost(fromText('数据'), 'unmounted');
+    expect(rootStatusOf(bench.replicator).source).toEqual({
+      state: 'unmounted',
+      reason: 'nothing is mounted at 数据 any more',
+    });
+  });
+
   test('shows some of the names that fail, and counts all', async () => {
     const bench = await ReplicatorBench.settled();
     const names = namesIn('d', 50);

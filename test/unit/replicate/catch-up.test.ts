@@ -259,6 +259,16 @@ describe('an audit', () => {
     expect(bench.catchUp.missed).toBe(0);
   });
 
+  test('that fails leaves its time to the next one', async () => {
+    const bench = new Bench();
+    const begunAt = bench.clock.now();
+    bench.catchUp.begin();
+    await bench.advance(HOUR_MS);
+    await bench.walker.current.fail('a worker thread ended');
+    await bench.advance(HOUR_MS);
+    expect(bench.walker.current.sinceMs).toBeLessThanOrEqual(begunAt);
+  });
+
   test('counts nothing when so much was told that its memory is full', async () => {
     const bench = new Bench();
     bench.catchUp.begin();
@@ -314,7 +324,7 @@ describe('after a write to a file with other names', () => {
     bench.catchUp.begin();
     bench.catchUp.auditSoon();
     bench.catchUp.auditSoon();
-    await bench.advance(2_000);
+    await bench.advance(2_500);
     await bench.walker.current.end();
     await bench.advance(HOUR_MS - 1);
     expect(bench.walking).toEqual([]);
@@ -322,11 +332,32 @@ describe('after a write to a file with other names', () => {
     expect(bench.walking).toEqual([ROOT]);
   });
 
+  test('finds the other names of each, however the writes follow one another', async () => {
+    const bench = new Bench();
+    const written = new Map<string, number>();
+    bench.catchUp.begin();
+    for (const name of ['a', 'b']) {
+      written.set(name, bench.clock.now());
+      await bench.advance(20);
+      bench.catchUp.auditSoon();
+      await bench.advance(1_880);
+    }
+    for (let moment = 0; moment < 20; moment++) {
+      for (const walk of [...bench.walker.walking]) {
+        const isNew = ([, at]: [string, number]): boolean => at >= walk.sinceMs;
+        walk.find(...[...written].filter(isNew).map(([name, at]) => changed(name, at)));
+        await walk.end({ durationMs: 1 });
+      }
+      await bench.advance(500);
+    }
+    expect(new Set(bench.paths)).toEqual(new Set(written.keys()));
+  });
+
   test('walking takes a small share of the time, however often that happens', async () => {
     const bench = new Bench();
     bench.catchUp.begin();
     bench.catchUp.auditSoon();
-    await bench.advance(2_000);
+    await bench.advance(2_500);
     await bench.walker.current.end({ durationMs: 1_000 });
     bench.catchUp.auditSoon();
     await bench.advance(19_000);

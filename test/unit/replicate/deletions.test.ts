@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { DirtyPath } from '../../../src/core/dirty-set.js';
 import { ROOT, type RelativePath } from '../../../src/core/relative-path.js';
 import type { Scope } from '../../../src/core/scope.js';
-import { Deletions, exceeds, type Comparer, type DeleteLimit } from '../../../src/replicate/deletions.js';
+import { Deletions, exceeds, placeOfFound, type Comparer, type DeleteLimit } from '../../../src/replicate/deletions.js';
 import type { JournalMark } from '../../../src/replicate/ports.js';
 import { Random } from '../../support/random.js';
 
@@ -31,6 +31,8 @@ const namesIn = (directory: string, count: number): RelativePath[] =>
 /** The deletions of one remote, with a journal that asks only for what it is told of. */
 class Bench {
   readonly deletions: Deletions;
+  /** Where the run before had found something and not decided about it. */
+  readonly places: DirtyPath[] = [];
   readonly #maxNames: number;
   readonly #marks = new Map<RelativePath, JournalMark>();
   readonly #changed = new Set<RelativePath>();
@@ -61,9 +63,12 @@ class Bench {
   }
 
   /** What the next run of the service takes up. */
-  crash(comparer: Comparer = 'repair'): Bench {
+  crash(): Bench {
     const next = new Bench({ maxNames: this.#maxNames });
-    for (const mark of this.journal()) next.deletions.restore(mark, comparer);
+    for (const mark of this.journal()) {
+      if (mark.kind === 'found') next.places.push(placeOfFound(mark));
+      else next.deletions.restore(mark);
+    }
     return next;
   }
 
@@ -138,6 +143,13 @@ describe('what was found', () => {
     expect(bench.deletions.judge('repair', 1_000).held?.count).toBe(10_000);
   });
 
+  test('counts so after a crash, too', () => {
+    const bench = new Bench();
+    bench.find(['d/big'], { count: 10_000 });
+    // How many that are is not known any more: the place is compared again.
+    expect(described(bench.crash().places)).toEqual(['d/']);
+  });
+
   test('is judged apart for a repair and a resync', () => {
     const bench = new Bench();
     bench.find(['d/x']);
@@ -157,13 +169,14 @@ describe('what was found', () => {
     expect(bench.journal()).toEqual([]);
   });
 
-  test('and was not judged when the service ended is judged by the next run', () => {
+  test('and was not judged when the service ended is compared again by the next run', () => {
     const bench = new Bench();
-    bench.find(['d/x'], { by: 'resync' });
-    const next = bench.crash('resync');
-    expect(next.deletions.hasFound('resync')).toBe(true);
-    expect(described(next.deletions.judge('resync', 1_000).go)).toEqual(['d/x']);
-    expect(bench.journal()).toMatchObject([{ path: 'd/x', kind: 'found', since: NOW }]);
+    bench.find(['d/x', 'y'], { by: 'resync' });
+    expect(described(bench.crash().places)).toEqual(['./', 'd/']);
+    expect(bench.journal()).toMatchObject([
+      { path: 'd/x', kind: 'found', since: NOW },
+      { path: 'y', kind: 'found', since: NOW },
+    ]);
   });
 });
 
@@ -183,13 +196,27 @@ describe('more than is kept by name', () => {
     expect(bench.deletions.size).toBe(1);
     expect(bench.crash().deletions.list()).toEqual({ names: [], more: 1 });
   });
+
+  test('is held with the reason, before and after a crash', () => {
+    const bench = new Bench({ maxNames: 2 });
+    bench.find(namesIn('d', 101));
+    const { held } = bench.deletions.judge('repair', 0);
+    expect(bench.deletions.reasons()).toEqual([held?.reason]);
+    expect(bench.crash().deletions.reasons()).toEqual([held?.reason]);
+  });
+
+  test('and is not judged yet is not forgotten in a crash', () => {
+    const bench = new Bench({ maxNames: 2 });
+    bench.find(namesIn('d', 3));
+    expect(described(bench.crash().places)).toEqual(['d/**']);
+  });
 });
 
 describe('what is held', () => {
   test('goes when a person releases it, and is held no longer', () => {
     const bench = new Bench();
     bench.hold();
-    expect(described(bench.deletions.release())).toEqual(namesIn('d', 101).sort());
+    expect(described(bench.deletions.release().looks)).toEqual(namesIn('d', 101).sort());
     expect(bench.deletions.size).toBe(0);
     expect(bench.journal()).toEqual([]);
   });
@@ -209,7 +236,7 @@ describe('what is held', () => {
     bench.deletions.drop('never/held');
     expect(bench.heldNames()).not.toContain('d/7');
     expect(bench.crash().heldNames()).toEqual(bench.heldNames());
-    expect(described(bench.deletions.release())).not.toContain('d/7');
+    expect(described(bench.deletions.release().looks)).not.toContain('d/7');
   });
 
   test('is left to the full resync that looks at all of it anew', () => {
@@ -221,17 +248,17 @@ describe('what is held', () => {
     bench.deletions.forgetHeld();
     expect(bench.deletions.size).toBe(0);
     expect(bench.journal()).toEqual([]);
-    expect(bench.deletions.release()).toEqual([]);
+    expect(bench.deletions.release()).toEqual({ looks: [], isCompared: false });
   });
 
   test('as a place is compared again on release, and what is found there goes unasked', () => {
     const bench = new Bench({ maxNames: 2 });
     bench.hold();
-    expect(described(bench.deletions.release())).toEqual(['d/**']);
+    expect(described(bench.deletions.release().looks)).toEqual(['d/**']);
     expect(bench.deletions.isApproved('d/7')).toBe(true);
     expect(bench.deletions.isApproved('d')).toBe(true);
     expect(bench.deletions.isApproved('da')).toBe(false);
-    bench.deletions.forgetApproved();
+    bench.deletions.endRepair();
     expect(bench.deletions.isApproved('d/7')).toBe(false);
   });
 });
@@ -240,7 +267,9 @@ describe('what a person has released', () => {
   test.each([
     { released: './**', path: 'e/x', isApproved: true },
     { released: './', path: 'x', isApproved: true },
+    { released: './', path: 'e/x', isApproved: false },
     { released: 'd/', path: 'd/x', isApproved: true },
+    { released: 'd/', path: 'd/e/x', isApproved: false },
     { released: 'd/**', path: 'd/e/x', isApproved: true },
     { released: '-a', path: 'a/x', isApproved: false },
   ])('of $released says of $path: $isApproved', ({ released, path, isApproved }) => {
@@ -282,7 +311,7 @@ describe('what waits for the source', () => {
   test('is compared again on release', () => {
     const bench = new Bench();
     bench.deletions.park([dirty('m/**'), dirty('-a')], UNMOUNTED);
-    expect(described(bench.deletions.release())).toEqual(['-a', 'm/**']);
+    expect(described(bench.deletions.release().looks)).toEqual(['-a', 'm/**']);
     expect(bench.deletions.isApproved('m/x')).toBe(true);
     expect(bench.deletions.isApproved('a')).toBe(false);
   });

@@ -35,6 +35,7 @@ describe('a batch', () => {
     { kind: 'large', taken: ['big'] },
     { kind: 'trees', taken: ['d', 'f'] },
     { kind: 'resync', taken: ['d', 'f'] },
+    { kind: 'sweep', taken: ['a', 'b', 'big', 'c', 'd', 'e', 'f'] },
   ])('of $kind holds nothing of another kind', ({ kind, taken }) => {
     expect(pathsOf(takeBatch(setOf(...ALL), kind, new InFlight(), 100))).toEqual(taken);
   });

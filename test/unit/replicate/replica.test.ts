@@ -1249,10 +1249,24 @@ describe('after a crash', () => {
     expect(next.running).toEqual([]);
     expect(next.replica.held()).toEqual(bench.replica.held());
   });
+
+  test('a directory that stands for very many names is not taken for one', async () => {
+    const bench = new Bench();
+    await bench.mark('./');
+    await bench.mark('e/**');
+    await bench.end({ extraneous: 1 });
+    await bench.end({ extras: ['big'], extraneous: 10_000 });
+    const next = await bench.crash();
+    await next.drain((task) => {
+      if (task.kind === 'trees') return { extraneous: 1 };
+      return task.kind === 'extras' ? { extras: ['big'], extraneous: 10_000 } : {};
+    });
+    expect(next.heldNames()).toEqual(['big']);
+  });
 });
 
 describe('the journal', () => {
-  test.each([1, 2, 3, 5, 7, 8])('holds at any moment what is not done (seed %i)', async (seed) => {
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])('holds at any moment what is not done (seed %i)', async (seed) => {
     const random = new Random(seed);
     const bench = new Bench({ resyncTreesPerRun: 2, entriesPerRun: 3 });
     const marks = ['a', '-a', 'd', '-d', 'd/', 'd/**', '-d/**', 'd/x', '-d/x', '!d/big', 'e/**', 'e/f/', './', './**'];
@@ -1261,6 +1275,7 @@ describe('the journal', () => {
       () => ({}),
       () => UNREACHABLE,
       () => REFUSED,
+      () => ({ ...UNREACHABLE, cutOff: [random.pick(paths)] }),
       () => lost(random.pick(paths)),
       () => ({ ...lost(random.pick(paths)), unreadable: true }),
       () => ({ extraneous: 1 }),
@@ -1401,6 +1416,15 @@ describe('a remote of which nothing is known', () => {
     expect(bench.status()).toMatchObject({ mayDelete: false, held: expect.any(Number) as number });
     expect(bench.replica.waitsForSource).toBe(true);
   });
+
+  test('may not because a person has released what was only not read', async () => {
+    const bench = new Bench({}, new MemoryJournal());
+    await bench.mark('d/**');
+    await bench.end({ ...lost('d/secret'), unreadable: true });
+    expect(bench.replica.held().names).toEqual([]);
+    bench.replica.release();
+    expect(bench.status().mayDelete).toBe(false);
+  });
 });
 
 describe('too many deletions', () => {
@@ -1447,6 +1471,16 @@ describe('too many deletions', () => {
     expect(bench.status().held).toBe(0);
   });
 
+  test('are counted with all that is below the names, also where other deletions were seen', async () => {
+    const bench = new Bench();
+    await bench.mark('-d/**', 'e/**');
+    await bench.end({ extraneous: 10_001 });
+    await bench.end({ extras: ['d/x'], extraneous: 1 });
+    await bench.end({ extras: ['e/big'], extraneous: 10_000 });
+    expect(bench.running).toEqual(['entries d/x']);
+    expect(bench.heldNames()).toEqual(['e/big']);
+  });
+
   test('stay held no longer when the names have come back', async () => {
     const bench = new Bench();
     bench.sourceNames = 0;
@@ -1467,6 +1501,28 @@ describe('too many deletions', () => {
     expect(bench.status().held).toBe(0);
     await bench.drain(answering({ e: namesIn('e', 101) }));
     expect(bench.heldNames()[0]).toBe('e/0');
+  });
+
+  test('are not let through piece by piece while one repair goes on', async () => {
+    const bench = new Bench();
+    bench.sourceNames = 1_000;
+    let sent = 0;
+    await bench.mark('p0/**');
+    for (let piece = 0; piece < 6;) {
+      const { task } = bench.transport.run();
+      if (task.kind === 'trees') await bench.end({ extraneous: 500 });
+      else if (task.kind === 'extras') {
+        // The repair goes on: something waits to be compared.
+        await bench.mark(`p${++piece}/**`);
+        await bench.end({ extras: namesIn(task.looks[0]?.path ?? '', 500), extraneous: 500 });
+        await bench.advance(10_000);
+      } else if (task.kind === 'entries') {
+        sent += task.looks.length;
+        await bench.end();
+      }
+    }
+    expect(bench.running).not.toEqual([]);
+    expect(sent).toBeLessThanOrEqual(1_000);
   });
 });
 
@@ -1491,9 +1547,59 @@ describe('what was found to be extra', () => {
     await bench.advance(1);
     expect(bench.running).toEqual(['trees e/**', 'entries d/x']);
   });
+
+  test('goes although it is more than can be kept by name', async () => {
+    const bench = new Bench({ entriesPerRun: 100_000 });
+    bench.sourceNames = 1_000_000;
+    const there = new Set(namesIn('d', 50_001));
+    await bench.mark('d/**');
+    await bench.drain((task) => {
+      if (task.kind !== 'entries') return answering({ d: [...there] })(task);
+      for (const { path } of task.looks) there.delete(path);
+      return {};
+    });
+    expect(there.size).toBe(0);
+  });
+
+  test('by an interrupted resync is judged by what the source holds, not by what was compared after it', async () => {
+    const bench = new Bench({ resyncTreesPerRun: 1, lanes: 2 });
+    await bench.resync(ASKED);
+    const answer = answering({ d: namesIn('d', 200) });
+    await bench.end({ again: PIECES });
+    for (let isFound = false; !isFound;) {
+      const { task } = bench.transport.run();
+      isFound = task.kind === 'extras';
+      await bench.end({ ...answer(task), names: 400 });
+    }
+    const next = await bench.crash();
+    await next.drain();
+    expect(next.told).not.toContain('deletes:held');
+  });
+
+  test('in a directory that changes while -r looks at it is found after a crash, too', async () => {
+    const bench = new Bench({ lanes: 2, resyncTreesPerRun: 1 }, new MemoryJournal());
+    await bench.resync(ASKED);
+    await bench.end({ again: PIECES });
+    await bench.mark('d/**');
+    const next = await bench.crash();
+    const runs = await next.drain(answering({ d: ['d/x'] }));
+    expect(runs).toContain('entries d/x');
+  });
 });
 
 describe('what a person has released', () => {
+  test('is what was held, and nothing that is found elsewhere at the time', async () => {
+    const bench = new Bench({ treesPerRun: 1 });
+    bench.sourceNames = 0;
+    await bench.mark('./');
+    await bench.end({ extraneous: 1 });
+    await bench.end({ extras: ['x'], held: { reason: 'the watched directory is empty', paths: ['x'] } });
+    bench.replica.release();
+    await bench.mark('e/**');
+    await bench.drain(answering({ [ROOT]: ['x'], e: namesIn('e', 500) }));
+    expect(bench.heldNames()).toHaveLength(500);
+  });
+
   test('while a full resync runs goes at once, and what that finds is judged for itself', async () => {
     const bench = new Bench({ resyncTreesPerRun: 1 });
     bench.sourceNames = 0;
@@ -1541,6 +1647,15 @@ describe('what could not be read', () => {
     expect(bench.told).toContain('deletes:held');
     expect(bench.told).not.toContain('extras:found');
   });
+
+  test('for no reason that can be named is not compared in a loop', async () => {
+    const bench = new Bench();
+    await bench.mark('d/**');
+    for (let run = 0; run < 20 && bench.running.length > 0; run++) {
+      await bench.end({ exitCode: 23, complaints: [complaint('cosmetic', 'd/x')], unreadable: true });
+    }
+    expect(bench.transport.begun).toBeLessThan(5);
+  });
 });
 
 describe('a resync that is asked for while another runs', () => {
@@ -1562,6 +1677,16 @@ describe('a resync that is asked for while another runs', () => {
     await bench.drain(answering({ d: ['d/x'] }));
     expect(bench.status().mayDelete).toBe(true);
     expect(bench.details.filter(({ reason }) => reason === 'crontab').length).toBeGreaterThan(0);
+  });
+
+  test('is not forgotten in a crash', async () => {
+    const bench = new Bench({ resyncTreesPerRun: 1 });
+    await bench.resync(CRONTAB);
+    await bench.end({ again: PIECES });
+    await bench.resync(ASKED);
+    const next = await bench.crash();
+    const runs = await next.drain(answering());
+    expect(runs).toContain('divide');
   });
 });
 

@@ -99,6 +99,29 @@ describe('a later start', () => {
     await bench.start();
     expect(await bench.settle()).toEqual(['trees new/** old/**']);
   });
+
+  test('looks at all of it although a full resync of the run before is not through, and crashes again', async () => {
+    const before = await ReplicatorBench.settled();
+    void before.replicator.resync({ reason: '-r', crontab: false, isAsked: true });
+    await turns();
+    await before.transports[0]?.run().end({
+      again: ['d', 'e'].map((path) => ({ path, scope: 'subtree', gone: false, because: 'divided' }) as const),
+    });
+    // Only the one is left of it when the service ends.
+    const batches = before.running();
+    expect(batches).toEqual(['trees d/** e/**']);
+    await before.transports[0]?.run().end({
+      again: [{ path: 'e', scope: 'subtree', gone: false, because: 'divided' }],
+    });
+    // The clock goes back: nobody knows what has changed in d.
+    const second = await before.crash({}, { clockOffsetMs: -3_600_000 });
+    await second.start();
+    await second.advance(EVERY_MS);
+    const third = await second.crash();
+    await third.start();
+    const seen = await third.settle();
+    expect(seen.some((run) => run === 'divide' || run.includes(' d/**'))).toBe(true);
+  });
 });
 
 describe('the checkpoint', () => {
@@ -307,6 +330,16 @@ describe('lost events', () => {
     expect(await bench.settle()).toEqual(['trees m/**']);
     expect(bench.walker.begun).toBe(1);
   });
+
+  test('after the clock was set back are not looked for by times that lie ahead', async () => {
+    const bench = await ReplicatorBench.settled();
+    bench.disk.clockOffsetMs = -3_600_000;
+    const changedAt = bench.kernelNow();
+    bench.listener.lost(ROOT, 'overflow');
+    await turns();
+    const isFound = bench.walker.walking.some(({ below, sinceMs }) => below === ROOT && sinceMs <= changedAt);
+    expect(isFound || bench.running().includes('divide')).toBe(true);
+  });
 });
 
 describe('a watcher that dies', () => {
@@ -358,6 +391,14 @@ describe('a watcher that dies', () => {
     bench.listener.died('gone');
     await bench.advance(500);
     expect(bench.replicator.watcherStatus()).toMatchObject({ partlyBlindCount: 0, partlyBlind: [], blind: undefined });
+  });
+
+  test('has what was mounted meanwhile looked at as a whole', async () => {
+    const bench = await ReplicatorBench.settled();
+    bench.listener.died('gone');
+    bench.disk.mounts = ['m'];
+    await bench.advance(500);
+    expect(await bench.settle()).toContain('trees m/**');
   });
 
   test('because another directory was put there has all of it looked at, for times say nothing', async () => {
@@ -513,6 +554,36 @@ describe('the source', () => {
 });
 
 describe('stopping', () => {
+  test('leaves no timer, also while the source is not what it was', async () => {
+    const bench = await ReplicatorBench.settled();
+    bench.disk.isEmpty = true;
+    bench.listener.lost('d', 'overflow');
+    await bench.settle();
+    expect(bench.replicator.condition.state).toBe('empty');
+    await bench.replicator.stop(0);
+    expect(bench.clock.waiting).toBe(0);
+  });
+
+  test('leaves no timer when it comes while a checkpoint is made', async () => {
+    const bench = await ReplicatorBench.settled();
+    const answers: (() => void)[] = [];
+    bench.fence = () =>
+      new Promise((resolve) => {
+        answers.push(() => {
+          resolve(true);
+        });
+      });
+    bench.listener.touched('a', Hint.closed);
+    await bench.advance(EVERY_MS);
+    await bench.settle();
+    const stopped = bench.replicator.stop(0);
+    for (const answer of answers) answer();
+    await stopped;
+    await turns();
+    expect(answers).toHaveLength(2);
+    expect(bench.clock.waiting).toBe(0);
+  });
+
   test('waits for no walk', async () => {
     const bench = await ReplicatorBench.settled();
     bench.listener.lost(ROOT, 'overflow');

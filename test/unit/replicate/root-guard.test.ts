@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { fromText } from '../../../src/core/relative-path.js';
 import { RootGuard, type SourceLook } from '../../../src/replicate/root-guard.js';
 
 const ROOT_ID = '8:1:2';
@@ -41,6 +42,11 @@ describe('a source', () => {
       expect(guard.judge(was)).toEqual({ state: 'well' });
     }
   });
+
+  test('says which mount is missing, in the characters of its name', () => {
+    const mount = fromText('数据');
+    expect(guardOf({ mounts: [mount] }).judge(look()).reason).toBe('nothing is mounted at 数据 any more');
+  });
 });
 
 describe('what was mounted', () => {
@@ -50,6 +56,14 @@ describe('what was mounted', () => {
     expect(guard.guard().mounts).toEqual(['m']);
     expect(guard.judge(look()).state).toBe('unmounted');
     expect(guard.guard().mounts).toEqual(['m']);
+  });
+
+  test('while another mount was missing is missed as well', () => {
+    const guard = guardOf({ mounts: ['m'] });
+    guard.judge(look({ mounts: ['n'] }));
+    expect([...guard.guard().mounts].sort()).toEqual(['m', 'n']);
+    guard.judge(look());
+    expect([...guard.guard().mounts].sort()).toEqual(['m', 'n']);
   });
 
   test('in another directory at the path is not taken over', () => {
@@ -103,5 +117,12 @@ describe('what a person accepts', () => {
     expect(guard.judge(look({ isEmpty: true })).state).toBe('well');
     expect(guard.judge(look()).state).toBe('well');
     expect(guard.judge(look({ isEmpty: true })).state).toBe('empty');
+  });
+
+  test('is nothing while there is no directory: it may come back with half of what was mounted in it, or empty', () => {
+    const guard = guardOf({ mounts: ['m'] });
+    guard.accept(MISSING);
+    expect(guard.guard()).toEqual({ identity: ROOT_ID, mounts: ['m'], mayBeEmpty: false });
+    expect(guard.judge(look()).state).toBe('unmounted');
   });
 });

@@ -11,10 +11,17 @@ import {
   remoteName,
   treesArgs,
   type RemoteTarget,
+  type RunArgs,
 } from '../../../src/transfer/rsync-args.js';
 
 const target: RemoteTarget = { ip: '10.0.0.1', name: 'backup', ssh: false, params: ['-artuz'] };
-const run = { deletes: true, isExact: true, isWatched: false, rules: [], outFormat: '--out-format=x' };
+const run: RunArgs = {
+  deletes: true,
+  compares: 'nanoseconds',
+  isWatched: false,
+  rules: [],
+  outFormat: '--out-format=x',
+};
 
 describe('readParams', () => {
   it.each([
@@ -97,7 +104,7 @@ describe('the arguments of a run', () => {
 
   it('lets large files go on where a run broke off, and takes no part that waits for extra', () => {
     const isPartialDir = (word: string): boolean => word.startsWith('--partial-dir');
-    for (const args of [entriesArgs, (...given: [RemoteTarget, typeof run]) => treesArgs(given[0], true, given[1])]) {
+    for (const args of [entriesArgs, (...given: [RemoteTarget, RunArgs]) => treesArgs(given[0], true, given[1])]) {
       expect(args(target, { ...run, resumes: true })).toContain('--partial-dir=.rsync-partial');
       expect(args(target, run).filter(isPartialDir)).toEqual([]);
       const inplace = { ...target, params: ['-a', '--inplace'] };
@@ -135,9 +142,17 @@ describe('the arguments of a run', () => {
 
   it('compares times exactly only for what has just changed, and never against the params', () => {
     expect(entriesArgs(target, run)).toContain('--modify-window=-1');
-    expect(treesArgs(target, true, { ...run, isExact: false })).not.toContain('--modify-window=-1');
+    expect(treesArgs(target, true, { ...run, compares: 'seconds' })).not.toContain('--modify-window=-1');
     const theirs = { ...target, params: ['-a', '--modify-window=2'] };
     expect(entriesArgs(theirs, run)).not.toContain('--modify-window=-1');
+  });
+
+  it('believes no time, not even as the params compare it, where content must be compared', () => {
+    const theirs = { ...target, params: ['-a', '--modify-window=2'] };
+    for (const args of [entriesArgs, presentArgs]) {
+      expect(args(theirs, { ...run, compares: 'content' })).toContain('--ignore-times');
+      expect(args(theirs, run)).not.toContain('--ignore-times');
+    }
   });
 
   it('gives rsync no timeout of its own where silence is watched, but always the one that was asked for', () => {

@@ -1,4 +1,15 @@
-import { chmodSync, linkSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -26,18 +37,27 @@ describe('a look at a name', () => {
     mkdirSync(join(root, 'd'));
     symlinkSync('f', join(root, 'l'));
     linkSync(join(root, 'f'), join(root, 'second'));
-    expect(source.look('f')).toEqual({ kind: 'file', size: 5, isLinked: true });
-    expect(source.look('second')).toEqual({ kind: 'file', size: 5, isLinked: true });
-    expect(source.look('d')).toEqual({ kind: 'directory', size: 0 });
-    expect(source.look(ROOT)).toEqual({ kind: 'directory', size: 0 });
+    expect(source.look('f')).toMatchObject({ kind: 'file', size: 5, isLinked: true });
+    expect(source.look('second')).toMatchObject({ kind: 'file', size: 5, isLinked: true });
+    expect(source.look('d')).toMatchObject({ kind: 'directory', size: 0 });
+    expect(source.look(ROOT)).toMatchObject({ kind: 'directory', size: 0 });
     expect(source.look('x')).toEqual({ kind: 'missing', size: 0 });
+  });
+
+  test('tells when it was written and when it was changed', () => {
+    writeFileSync(join(root, 'f'), '');
+    utimesSync(join(root, 'f'), 1, 2);
+    const { mtimeMs, ctimeMs } = source.look('f');
+    expect(mtimeMs).toBe(2_000);
+    expect(ctimeMs).toBe(lstatSync(join(root, 'f')).ctimeMs);
   });
 
   test('follows no link, whatever it points to', () => {
     symlinkSync('/', join(root, 'out'));
     symlinkSync('nowhere', join(root, 'broken'));
     symlinkSync('loop', join(root, 'loop'));
-    for (const name of ['out', 'broken', 'loop']) expect(source.look(name), name).toEqual({ kind: 'other', size: 0 });
+    for (const name of ['out', 'broken', 'loop'])
+      expect(source.look(name), name).toMatchObject({ kind: 'other', size: 0 });
   });
 
   test('says missing of a name that cannot be there', () => {
@@ -51,7 +71,7 @@ describe('a look at a name', () => {
   test('finds names that are not UTF-8', () => {
     const gbk = fromBytes(Buffer.from([0xb1, 0xa8, 0x2e, 0x74, 0x78, 0x74]));
     writeFileSync(Buffer.concat([Buffer.from(`${root}/`), toBytes(gbk)]), 'x');
-    expect(source.look(gbk)).toEqual({ kind: 'file', size: 1, isLinked: false });
+    expect(source.look(gbk)).toMatchObject({ kind: 'file', size: 1, isLinked: false });
     expect(source.children(ROOT)).toEqual([{ path: gbk, isDirectory: false }]);
   });
 

@@ -12,6 +12,7 @@ import {
   walk,
   within,
   type Disk,
+  type Found,
 } from '../../../src/transfer/survey.js';
 import { ModelTree, newDirectory } from '../../model/model-tree.js';
 
@@ -95,6 +96,22 @@ describe('before entries are sent', () => {
     };
     expect(surveyEntries(linked, [look('a')], 0).isLinked).toBe(false);
     expect(surveyEntries(linked, [look('a'), look('b')], 0).isLinked).toBe(true);
+  });
+
+  const SEEN = 1_000_000;
+  test.each<{ why: string; found: Partial<Found>; is: boolean }>([
+    { why: 'it was written', found: { mtimeMs: SEEN, ctimeMs: SEEN }, is: false },
+    { why: 'it was written, and the clock ticked', found: { mtimeMs: SEEN - 2_000, ctimeMs: SEEN }, is: false },
+    { why: 'its time was set', found: { mtimeMs: SEEN - 2_001, ctimeMs: SEEN }, is: true },
+    { why: 'its time was set to one to come', found: { mtimeMs: SEEN + 9_000, ctimeMs: SEEN }, is: true },
+    { why: 'it was seen late', found: { mtimeMs: 0, ctimeMs: SEEN - 60_000 }, is: true },
+    { why: 'it changed long before what was seen', found: { mtimeMs: 0, ctimeMs: SEEN - 60_001 }, is: false },
+    { why: 'it is empty', found: { size: 0, mtimeMs: 0, ctimeMs: SEEN }, is: false },
+    { why: 'it is a link', found: { kind: 'other', mtimeMs: 0, ctimeMs: SEEN }, is: false },
+    { why: 'nobody knows its times', found: {}, is: false },
+  ])('the time of a file tells whether it has changed, or not ($is): $why', ({ found, is }) => {
+    const disk: Disk = { look: () => ({ kind: 'file', size: 1, ...found }), children: () => [] };
+    expect(surveyEntries(disk, [look('a', { since: SEEN })], 0).isDoubtful).toBe(is);
   });
 
   test('a thousand names in one directory cost one look at each directory above them', () => {
@@ -181,6 +198,22 @@ describe('before directories are sent', () => {
     const survey = surveyTrees(treeOf('a', 'd/'), looks);
     expect(survey.directories.map(({ path }) => path)).toEqual(directories);
     expect(survey.again.map(describeAgain)).toEqual(again);
+  });
+});
+
+describe('a directory whose time was not made by what changed in it', () => {
+  const moved: Disk = { look: () => ({ kind: 'directory', size: 0, mtimeMs: 0, ctimeMs: 5_000 }), children: () => [] };
+
+  test('may have been moved in, with other content of the same time', () => {
+    const looks = [look('d', { scope: 'subtree', since: 5_000 }), look('e', { scope: 'subtree', since: 90_000 })];
+    const { directories, doubtful } = surveyTrees(moved, looks);
+    expect(directories).toEqual(looks);
+    expect([...doubtful].map(({ path }) => path)).toEqual(['d']);
+  });
+
+  test('is not doubted when it is the root, or by its name alone', () => {
+    expect(surveyTrees(moved, [look(ROOT, { scope: 'subtree' })]).doubtful.size).toBe(0);
+    expect(surveyEntries(moved, [look('d')], 0).isDoubtful).toBe(false);
   });
 });
 
