@@ -98,8 +98,11 @@ function shortFlags(word: string): string {
 
 export interface RunArgs {
   readonly deletes: boolean;
-  /** Times are compared to the nanosecond: for what has changed just now. */
-  readonly isExact: boolean;
+  /**
+   * How rsync tells that a file of the same size is the same: by its time, or not at all; then it is sent by the delta
+   * algorithm, in a few bytes where the content is the same.
+   */
+  readonly compares: 'nanoseconds' | 'seconds' | 'content';
   /**
    * We watch for silence ourselves instead of giving rsync a timeout, for which each push waits 41 ms more (a delayed ACK;
    * 3.5.0, 7 ms against 50 ms). Only for small files: without a timeout rsync sends nothing while it compares a large one.
@@ -118,13 +121,13 @@ export interface RunArgs {
 /** Names given on standard input, each for itself; what is missing here is deleted there. */
 export function entriesArgs(target: RemoteTarget, run: RunArgs): string[] {
   const missing = run.deletes ? ['--delete-missing-args', '--force'] : ['--ignore-missing-args'];
-  const options = ['--no-r', '-d', ...missing, ...resuming(target, run), ...precision(target, run.isExact)];
+  const options = ['--no-r', '-d', ...missing, ...resuming(target, run), ...precision(target, run)];
   return rsyncArgs(target, run, [...options, run.outFormat]);
 }
 
 /** Names given on standard input that are there, for a remote that refuses those that are missing (delete-rules.ts). */
 export function presentArgs(target: RemoteTarget, run: RunArgs): string[] {
-  const options = ['--no-r', '-d', '--ignore-missing-args', '--force', ...precision(target, run.isExact)];
+  const options = ['--no-r', '-d', '--ignore-missing-args', '--force', ...precision(target, run)];
   return rsyncArgs(target, run, [...options, run.outFormat]);
 }
 
@@ -147,7 +150,7 @@ export function treesArgs(target: RemoteTarget, recursive: boolean, run: RunArgs
     ...depth(recursive),
     ...ask,
     ...resuming(target, run),
-    ...precision(target, run.isExact),
+    ...precision(target, run),
     run.outFormat,
     ...keepingPartials(target),
     ...run.rules,
@@ -214,9 +217,10 @@ function keepingPartials({ params }: RemoteTarget): string[] {
  * --modify-window): a file that is written twice within a second would keep its first content. A full resync compares by
  * the second all the same, so that a remote whose file system knows nothing finer is not sent everything each time.
  */
-function precision({ params }: RemoteTarget, isExact: boolean): string[] {
+function precision({ params }: RemoteTarget, { compares }: RunArgs): string[] {
+  if (compares === 'content') return ['--ignore-times'];
   const isTheirs = params.some((word) => word.startsWith('--modify-window') || /^-[a-zA-Z]*@/.test(word));
-  return isExact && !isTheirs ? ['--modify-window=-1'] : [];
+  return compares === 'nanoseconds' && !isTheirs ? ['--modify-window=-1'] : [];
 }
 
 /** Lists which of the files given on standard input would be sent if `-u` did not keep what is newer; changes nothing. */

@@ -73,8 +73,9 @@ export class Source implements Disk, GuardedSource {
     const stats = lstatOf(path === ROOT ? this.#root : this.#prefix + path);
     if (stats === 'unknown') return { kind: 'other', size: 0 };
     if (stats === undefined) return MISSING;
-    if (stats.isFile()) return { kind: 'file', size: stats.size, isLinked: stats.nlink > 1 };
-    return { kind: stats.isDirectory() ? 'directory' : 'other', size: 0 };
+    const { mtimeMs, ctimeMs } = stats;
+    if (stats.isFile()) return { kind: 'file', size: stats.size, isLinked: stats.nlink > 1, mtimeMs, ctimeMs };
+    return { kind: stats.isDirectory() ? 'directory' : 'other', size: 0, mtimeMs, ctimeMs };
   }
 
   /** The names in a directory, in no order; none when it is gone or cannot be read (rsync will say so). */

@@ -15,6 +15,9 @@ export interface Found {
   readonly size: number;
   /** A regular file that has other names as well (hard links). */
   readonly isLinked?: boolean;
+  /** Milliseconds since 1970, where they are known. */
+  readonly mtimeMs?: number;
+  readonly ctimeMs?: number;
 }
 
 export interface Child {
@@ -38,8 +41,14 @@ export interface EntriesSurvey {
   readonly largest: number;
   /** A file that has other names as well is among the names. */
   readonly isLinked: boolean;
+  /** A file is among the names of which the time does not tell whether it has changed. */
+  readonly isDoubtful: boolean;
 }
 
+/** Writing sets mtime and ctime at once; the clock behind them ticks every few milliseconds. */
+const SET_APART_MS = 2_000;
+/** A change is seen after it was made, and a mark may have waited for longer than the file was quiet. */
+const SEEN_LATE_MS = 60_000;
 const DIVIDE_INTO = 64;
 const DIVIDE_AT_MOST_DIRECTORIES = 1_000;
 /** A dirty set takes 100,000 marks. */
@@ -52,10 +61,13 @@ export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: nu
   const files: RelativePath[] = [];
   let largest = 0;
   let isLinked = false;
+  let isDoubtful = false;
   for (const look of looks) {
     const path = lift(look.path);
-    const { kind, size, isLinked: hasOtherNames = false } = disk.look(path);
-    isLinked ||= hasOtherNames;
+    const found = disk.look(path);
+    const { kind, size } = found;
+    isLinked ||= found.isLinked === true;
+    isDoubtful ||= kind === 'file' && size > 0 && hasOtherTime(found, look);
     if (kind === 'missing') {
       names.set(path, 'missing');
     } else if (kind === 'directory' && (look.gone || path !== look.path)) {
@@ -69,7 +81,7 @@ export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: nu
       largest = Math.max(largest, size);
     }
   }
-  return { names, again, files, largest, isLinked };
+  return { names, again, files, largest, isLinked, isDoubtful };
 }
 
 /**
@@ -87,17 +99,40 @@ export function surveyAfter(disk: Disk, names: EntriesSurvey['names']): Again[] 
   return again;
 }
 
+/**
+ * Whether the time of what changed was set by somebody (`cp -p`, tar, utimes) or came with it (`mv`): then it may be that of
+ * what stood there before, and rsync would take the one for the other. A change of mode or owner looks the same.
+ */
+function hasOtherTime({ mtimeMs, ctimeMs }: Found, { since }: Look): boolean {
+  if (mtimeMs === undefined || ctimeMs === undefined) return false;
+  return Math.abs(ctimeMs - mtimeMs) > SET_APART_MS && ctimeMs >= since - SEEN_LATE_MS;
+}
+
+export interface TreesSurvey {
+  readonly directories: readonly Look[];
+  /** Those of the directories that may have been moved in, so that the times in them do not tell what has changed. */
+  readonly doubtful: ReadonlySet<Look>;
+  readonly again: readonly Again[];
+}
+
 /** The looks that are directories now; the others are handed back as what they are. */
-export function surveyTrees(disk: Disk, looks: readonly Look[]): { directories: Look[]; again: Again[] } {
+export function surveyTrees(disk: Disk, looks: readonly Look[]): TreesSurvey {
   const lift = createLift(disk);
   const directories: Look[] = [];
+  const doubtful = new Set<Look>();
   const again: Again[] = [];
   for (const look of looks) {
     const path = lift(look.path);
-    if (path === look.path && disk.look(path).kind === 'directory') directories.push(look);
-    else again.push({ path, scope: 'entry', gone: look.gone, because: 'retyped' });
+    const found = disk.look(path);
+    if (path === look.path && found.kind === 'directory') {
+      directories.push(look);
+      // Nobody moves the root: its times say nothing about what is in it.
+      if (path !== ROOT && hasOtherTime(found, look)) doubtful.add(look);
+    } else {
+      again.push({ path, scope: 'entry', gone: look.gone, because: 'retyped' });
+    }
   }
-  return { directories, again };
+  return { directories, doubtful, again };
 }
 
 /** Every name in the directories that the filter lets through, some at a time. */

@@ -70,7 +70,7 @@ const BROKEN_FILE = 11;
 /** Of a run that broke off so many files are told that were sent last. */
 const CUT_OFF_AT_MOST = 1_000;
 /** A run that changes nothing. */
-const LISTING: RunArgs = { deletes: false, isExact: false, isWatched: false, rules: [], outFormat: OUT_FORMAT };
+const LISTING: RunArgs = { deletes: false, compares: 'seconds', isWatched: false, rules: [], outFormat: OUT_FORMAT };
 /** How often progress is told at most. */
 const PROGRESS_EVERY_MS = 200;
 
@@ -123,7 +123,14 @@ async function sendEntries(
   const resumes = !isWatched && [...names.values()].every((state) => state === 'there');
   const report = await sendNames(context, {
     names,
-    runArgs: { deletes, isExact: true, isWatched, resumes, rules: [], outFormat: OUT_FORMAT },
+    runArgs: {
+      deletes,
+      compares: survey.isDoubtful ? 'content' : 'nanoseconds',
+      isWatched,
+      resumes,
+      rules: [],
+      outFormat: OUT_FORMAT,
+    },
     run: ({ args, list, shownArgs = args }) =>
       runTask(context, port, {
         args,
@@ -258,7 +265,7 @@ async function removeLeftovers(
   const isOurs = within([...names.keys()]);
   const report = await sendNames(context, {
     names,
-    runArgs: { deletes: true, isExact: true, isWatched: true, rules: [], outFormat: OUT_FORMAT },
+    runArgs: { deletes: true, compares: 'seconds', isWatched: true, rules: [], outFormat: OUT_FORMAT },
     run: ({ args, list, shownArgs = args }) =>
       runTask(context, port, {
         args,
@@ -298,40 +305,68 @@ async function sendTrees(
   task: Extract<TransferTask, { kind: 'trees' }>,
   port: MessagePort,
 ): Promise<RunReport> {
-  const { directories, again } = surveyTrees(source, task.looks);
+  const { directories, doubtful, again } = surveyTrees(source, task.looks);
   if (directories.length === 0) return { ...NO_RUN, again };
 
-  const filter = filterFor(context, task.crontab);
-  const recursive = directories[0]?.scope === 'subtree';
   const created: RelativePath[] = [];
-  const runArgs = {
-    deletes: context.deletes,
-    isExact: !task.resync,
-    isWatched: false,
-    resumes: true,
-    rules: rulesFor(context, task.crontab),
-    outFormat: OUT_FORMAT,
-  };
-  // rsync knows nothing of regular expressions: with a filter the walk is ours, and what is extra must be asked for.
-  const isWalked = context.excludes.length > 0;
-  const report = await runTask(context, port, {
-    ...(isWalked
-      ? {
-          args: entriesArgs(context.target, { ...runArgs, deletes: false }),
-          input: nameLists(walk(source, filter, directories)),
-        }
-      : {
-          args: treesArgs(context.target, recursive, runArgs),
-          input: [directoryList(directories)],
-        }),
-    isOurs: within(directories.map(({ path }) => path)),
-    onCreated: (path) => created.push(path),
-  });
+  // A full resync takes every directory, and would compare all content of those that were moved in since they were made.
+  const isInDoubt = (look: Look): boolean => !task.resync && doubtful.has(look);
+  let report = NO_RUN;
+  for (const [looks, compares] of [
+    [directories.filter((look) => !isInDoubt(look)), task.resync ? 'seconds' : 'nanoseconds'],
+    [directories.filter(isInDoubt), 'content'],
+  ] as const) {
+    if (looks.length === 0 || !wentThrough(report)) continue;
+    const run = await sendDirectories(context, source, { looks, compares, crontab: task.crontab, created }, port);
+    report = mergeReports(report, run);
+  }
   return {
     ...(await dropParts(context, guard, source, report, port)),
-    extraneous: isWalked && context.deletes ? 1 : report.extraneous,
+    // Then what is extra must be asked for.
+    extraneous: isWalked(context) && context.deletes ? 1 : report.extraneous,
     again: [...again, ...surveySent(source, created), ...report.again],
   };
+}
+
+interface DirectoriesToSend extends Pick<RunArgs, 'compares'> {
+  readonly looks: readonly Look[];
+  readonly crontab: boolean;
+  /** Takes the names that are new on the remote. */
+  readonly created: RelativePath[];
+}
+
+async function sendDirectories(
+  context: WorkerContext,
+  source: Source,
+  { looks, compares, crontab, created }: DirectoriesToSend,
+  port: MessagePort,
+): Promise<RunReport> {
+  const runArgs = {
+    deletes: context.deletes,
+    compares,
+    isWatched: false,
+    resumes: true,
+    rules: rulesFor(context, crontab),
+    outFormat: OUT_FORMAT,
+  };
+  return runTask(context, port, {
+    ...(isWalked(context)
+      ? {
+          args: entriesArgs(context.target, { ...runArgs, deletes: false }),
+          input: nameLists(walk(source, filterFor(context, crontab), looks)),
+        }
+      : {
+          args: treesArgs(context.target, looks[0]?.scope === 'subtree', runArgs),
+          input: [directoryList(looks)],
+        }),
+    isOurs: within(looks.map(({ path }) => path)),
+    onCreated: (path) => created.push(path),
+  });
+}
+
+/** rsync knows nothing of regular expressions: with a filter the walk is ours. */
+function isWalked({ excludes }: WorkerContext): boolean {
+  return excludes.length > 0;
 }
 
 /** What only the remote has in the directories, through the filter. */

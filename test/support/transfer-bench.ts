@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
@@ -56,10 +56,13 @@ export class TransferBench {
     this.newTrees();
   }
 
-  /** A source and a remote that hold one file. */
+  /** A source and a remote that hold the same file. */
   newTrees(): void {
     this.#round++;
-    for (const tree of [this.source, this.remote]) plant(tree, ['stays']);
+    for (const tree of [this.source, this.remote]) {
+      plant(tree, ['stays']);
+      utimesSync(join(tree, 'stays'), 0, 0);
+    }
   }
 
   async close(): Promise<void> {
