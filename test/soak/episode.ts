@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Random } from '../support/random.js';
+import { readStatus, releaseHeld } from '../support/sersync-status.js';
 import { differences, untilSameTree } from '../support/trees.js';
 import { CHANGES_WHILE_DOWN, type Fault, giveBack } from './faults.js';
 import { MODULE, World, type WorldOptions } from './world.js';
@@ -12,6 +13,11 @@ import { MODULE, World, type WorldOptions } from './world.js';
 const EQUAL_WITHIN_MS = 60_000;
 /** Between two operations of one writer. */
 const PAUSE_MS = 10;
+
+const LOOK_AT_HELD_EVERY_MS = 2_000;
+const IS_MUCH = 'names would be deleted, more than';
+/** No fault, but counted with them. */
+const RELEASES = 'held deletions released';
 
 /** How often each fault really happened. */
 export type FaultCounts = Map<string, number>;
@@ -85,10 +91,48 @@ async function episode(
   if (world.changesWhileDown > changesBefore) count(CHANGES_WHILE_DOWN, world.changesWhileDown - changesBefore);
   giveBack(world);
   world.timeline.note('=== all has healed');
-  const tookMs = await untilSameTree(world.source, world.remotePaths, { withinMs: EQUAL_WITHIN_MS, verified });
+  const person = releaseWhatIsMuch(world, count);
+  let tookMs: number;
+  try {
+    tookMs = await untilSameTree(world.source, world.remotePaths, { withinMs: EQUAL_WITHIN_MS, verified });
+  } finally {
+    await person.leave();
+  }
   world.service.expectAlive();
   world.service.forget();
   return tookMs;
+}
+
+/**
+ * A guard holds back deletions that were inferred and are many, until a person lets them go: here that person is. What is
+ * held for any other reason must drop away by itself.
+ */
+function releaseWhatIsMuch(
+  world: World,
+  count: (name: string, times: number) => void,
+): { readonly leave: () => Promise<void> } {
+  const leaving = new AbortController();
+  const { stateDirectory } = world.service;
+  const look = async (): Promise<void> => {
+    const remotes = (await readStatus(stateDirectory)).roots.flatMap((root) => root.remotes);
+    const held = remotes.filter((remote) => remote.held > 0);
+    if (held.length === 0 || !held.flatMap((remote) => remote.heldReasons).every((reason) => reason.includes(IS_MUCH)))
+      return;
+    world.timeline.note('=== releases held deletions');
+    await releaseHeld(stateDirectory);
+    count(RELEASES, 1);
+  };
+  const looking = (async () => {
+    while (!leaving.signal.aborted) {
+      await sleep(LOOK_AT_HELD_EVERY_MS, undefined, { signal: leaving.signal }).then(look, () => undefined);
+    }
+  })();
+  return {
+    leave: () => {
+      leaving.abort();
+      return looking;
+    },
+  };
 }
 
 async function happened(fault: Fault, world: World): Promise<number> {

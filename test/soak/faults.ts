@@ -18,7 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { RelativePath } from '../../src/core/relative-path.js';
 import { eventually } from '../support/eventually.js';
-import { processInfo, signal } from '../support/processes.js';
+import { isAlive, processInfo, signal } from '../support/processes.js';
 import type { LogLine } from '../support/sersync-process.js';
 import { locate, readTree } from '../support/trees.js';
 import { CAN_MOUNT, HAS_NAMESPACES, MODULE, MOST_CONNECTIONS, PASSWORD, type Remote, type World } from './world.js';
@@ -260,7 +260,7 @@ export const FAULTS: readonly Fault[] = [
     strike: async (world) => {
       const victim = await untilShown(world, 'a running rsync', () => world.service.rsyncs()[0]);
       signal(victim.pid, 'SIGKILL');
-      await untilShown(world, 'its end', () => processInfo(victim.pid) === undefined);
+      await untilShown(world, 'its end', () => !isAlive(victim.pid));
       return 1;
     },
   },

@@ -56,7 +56,7 @@ export function longSoak(
 
 /** A table of faults and how often each happened, with the reason where one is not possible here. */
 export function describeFaults(counts: FaultCounts): string {
-  const names = [...FAULTS.map(({ name }) => name), CHANGES_WHILE_DOWN];
+  const names = [...new Set([...FAULTS.map(({ name }) => name), CHANGES_WHILE_DOWN, ...counts.keys()])];
   const width = Math.max(...names.map(({ length }) => length));
   const obstacles = new Map(FAULTS.map(({ name, obstacle }) => [name, obstacle]));
   return names

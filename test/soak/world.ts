@@ -10,7 +10,7 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 import { writeConfig } from '../support/write-config.js';
 import { Service } from './service.js';
 import { Timeline } from './timeline.js';
-import { type TreeLimits, Writers } from './writers.js';
+import { type TreeLimits, UNTOUCHED, Writers } from './writers.js';
 
 export const MODULE = 'backup';
 export const USER = 'soak';
@@ -71,6 +71,7 @@ export class World {
     this.source = join(directory, 'source');
     this.outside = join(directory, 'outside');
     for (const path of [this.source, this.outside]) mkdirSync(path);
+    this.#plantUntouched();
     const { source, outside, timeline } = this;
     const count = 2 + this.random.below(3);
     const randoms = Array.from({ length: count }, (_, index) => new Random(seed * 1_000 + index));
@@ -121,6 +122,15 @@ export class World {
   async destroy(): Promise<void> {
     await this.end();
     rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  /** A tree is never empty, and most of it is not what changes. */
+  #plantUntouched(): void {
+    for (let directory = 0; directory < 10; directory++) {
+      const path = join(this.source, UNTOUCHED, `directory-${directory}`);
+      mkdirSync(path, { recursive: true });
+      for (let file = 0; file < 20; file++) writeFileSync(join(path, `file-${file}`), `${directory} ${file}`);
+    }
   }
 
   async #makeRemotes(count: number): Promise<void> {

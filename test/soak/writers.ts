@@ -67,6 +67,10 @@ const NAMES: readonly RelativePath[] = [
   'long-'.repeat(40),
 ];
 
+/** The directory that no writer touches. */
+export const UNTOUCHED = 'untouched';
+const UNTOUCHED_NAME = Buffer.from(UNTOUCHED);
+
 const MODES = [0o644, 0o600, 0o755, 0o640, 0o444, 0o700, 0o000];
 
 /** What an operation works with: a random of its own, the tree as it is now, and the timeline. */
@@ -96,7 +100,9 @@ export class Hand {
     for (let attempt = 0; attempt < 6; attempt++) {
       let directory = ROOT;
       for (;;) {
-        const names = readdirSync(this.at(directory), { encoding: 'buffer' });
+        const names = readdirSync(this.at(directory), { encoding: 'buffer' }).filter(
+          (name) => !name.equals(UNTOUCHED_NAME),
+        );
         if (names.length === 0) break;
         const path = join(directory, this.random.pick(names).toString('latin1'));
         const stats = lstatSync(this.at(path));
