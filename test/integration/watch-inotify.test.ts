@@ -178,16 +178,19 @@ describe('the inotify watcher', () => {
       wait; trap - EXIT
     `);
     const answers = { told: 0, unsure: 0 };
-    for (let round = 0; round < 300; round++) {
-      const name = `w/${1 + (round % 8)}/before-${round}`;
-      writeFileSync(`${bench.root}/${name}`, 'x');
-      const isTold = await bench.fence();
-      if (isTold) expect(bench.follower.hintsOf(name), name).not.toBe(0);
-      else expect(bench.follower.losses.length, 'a reason to be unsure').toBeGreaterThan(0);
-      answers[isTold ? 'told' : 'unsure'] += 1;
+    try {
+      for (let round = 0; round < 300; round++) {
+        const name = `w/${1 + (round % 8)}/before-${round}`;
+        writeFileSync(`${bench.root}/${name}`, 'x');
+        const isTold = await bench.fence();
+        if (isTold) expect(bench.follower.hintsOf(name), name).not.toBe(0);
+        else expect(bench.follower.losses.length, 'a reason to be unsure').toBeGreaterThan(0);
+        answers[isTold ? 'told' : 'unsure'] += 1;
+      }
+    } finally {
+      writeFileSync(`${bench.outside}/enough`, '');
+      await writers;
     }
-    writeFileSync(`${bench.outside}/enough`, '');
-    await writers;
     expect(answers.told, JSON.stringify(answers)).toBeGreaterThan(100);
   }, 180_000);
 
