@@ -167,11 +167,11 @@ describe('the inotify watcher', () => {
   });
 
   it('has told what was changed before a fence, however fast others write and however slowly it is taken', async () => {
-    await bench.shell('mkdir -p w/$(seq -s " w/" 8) moving/a');
+    await bench.shell('mkdir -p w/$(seq -s " w/" 4) moving/a');
     await bench.start();
     const writers = bench.shell(`
       trap 'kill $(jobs -p)' EXIT
-      for d in $(seq 8); do
+      for d in $(seq 4); do
         (cd w/$d; while [ ! -e $OUT/enough ]; do for f in $(seq 200); do echo > $f; done; rm -f *; done) &
       done
       while [ ! -e $OUT/enough ]; do mv moving/a $OUT/; mkdir moving/b; mv $OUT/a moving/; rmdir moving/b; done
@@ -179,8 +179,8 @@ describe('the inotify watcher', () => {
     `);
     const answers = { told: 0, unsure: 0 };
     try {
-      for (let round = 0; round < 300; round++) {
-        const name = `w/${1 + (round % 8)}/before-${round}`;
+      for (let round = 0; round < 50; round++) {
+        const name = `w/${1 + (round % 4)}/before-${round}`;
         writeFileSync(`${bench.root}/${name}`, 'x');
         const isTold = await bench.fence();
         if (isTold) expect(bench.follower.hintsOf(name), name).not.toBe(0);
@@ -191,7 +191,7 @@ describe('the inotify watcher', () => {
       writeFileSync(`${bench.outside}/enough`, '');
       await writers;
     }
-    expect(answers.told, JSON.stringify(answers)).toBeGreaterThan(100);
+    expect(answers.told, JSON.stringify(answers)).toBeGreaterThan(10);
   }, 180_000);
 
   it('gives back its descriptors when it is stopped, and when it cannot start', async () => {
