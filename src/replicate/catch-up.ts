@@ -161,8 +161,12 @@ export class CatchUp {
       if (place === undefined) await this.#audit();
       else await this.#repair(place.below, place.reason);
     } catch (error) {
-      this.#retryLater(place, messageOf(error));
-      return;
+      if (place === undefined || place.below === ROOT) {
+        this.#retryLater(place, messageOf(error));
+        return;
+      }
+      // It may be gone: who looks at it to send it sees what it is.
+      this.#markWhole(place.below);
     } finally {
       this.#isWalking = false;
       this.#reason = undefined;
@@ -185,8 +189,7 @@ export class CatchUp {
     this.told(below, Hint.unknown | Hint.directory);
     const sinceMs = this.#options.sinceMs();
     if (sinceMs === undefined) {
-      const since = this.#options.clock.now();
-      this.#options.mark({ path: below, scope: 'subtree', gone: false, alone: false, since });
+      this.#markWhole(below);
       return;
     }
     let found = 0;
@@ -255,6 +258,11 @@ export class CatchUp {
       missed,
       durationMs,
     });
+  }
+
+  #markWhole(path: RelativePath): void {
+    const since = this.#options.clock.now();
+    this.#options.mark({ path, scope: 'subtree', gone: false, alone: false, since });
   }
 
   #mark({ path, scope, ctimeMs }: ChangedName): void {

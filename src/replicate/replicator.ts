@@ -196,7 +196,8 @@ export class Replicator {
     const { clock, events } = this.#options;
     events.emit('watch:lost', { root: this.root, path, reason });
     const now = clock.now();
-    if (path === ROOT) this.#lastOverflow = { at: now, reason };
+    // What comes while all is blind says why; what comes after that says that it is over.
+    if (path === ROOT && this.#blind !== undefined) this.#lastOverflow = { at: now, reason };
     const before = this.#mounts;
     const { mounts } = this.#lookAtSource();
     const isMount = before.includes(path) || mounts.includes(path);

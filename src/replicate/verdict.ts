@@ -291,14 +291,14 @@ const LOSS_HINTS: readonly KnownText[] = [
   { pattern: /Read-only file system/, hint: "the remote's file system is mounted read-only" },
   { pattern: /File name too long|max-path|overly long|too long/, hint: 'shorten the name: the remote cannot hold it' },
   {
-    pattern: /\[sender\].*(?:Permission denied|Operation not permitted)/s,
+    pattern: /\[sender\].*(?:Permission denied|Operation not permitted)|cannot be read: (?:EACCES|EPERM)/s,
     hint: 'the user that runs this service must be allowed to read it',
   },
   {
     pattern: /Permission denied|Operation not permitted/,
     hint: "the user that writes on the remote ('uid' of the module) must be allowed to change it",
   },
-  { pattern: /Input\/output error/, hint: 'a disk reports errors: see the kernel log' },
+  { pattern: /Input\/output error|cannot be read: EIO/, hint: 'a disk reports errors: see the kernel log' },
 ];
 
 function hintFor(texts: readonly KnownText[], reason: string): { hint?: string } {

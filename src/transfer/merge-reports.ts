@@ -11,6 +11,8 @@ export function mergeReports(first: RunReport, second: RunReport): RunReport {
     complaints: [...first.complaints, ...second.complaints],
     messages: [...first.messages, ...second.messages],
     again: [...first.again, ...second.again],
+    unreadable: first.unreadable || second.unreadable,
+    names: first.names + second.names,
     extraneous: first.extraneous + second.extraneous,
     extras: [...first.extras, ...second.extras],
     unsent: [...first.unsent, ...second.unsent],

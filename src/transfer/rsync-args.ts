@@ -24,7 +24,7 @@ const CONNECT_TIMEOUT_SECONDS = 10;
 
 /** What we decide ourselves, for every run by name; in the user's params it would delete, skip or hide what we did not ask for. */
 const OURS =
-  /^--(del|delete|delete-(before|during|delay|after|excluded|missing-args)|max-delete=.*|remove-(source|sent)-files|files-from=.*|from0|dry-run|no-R|no-relative|list-only|force|quiet|out-format=.*|log-format=.*|stderr=.*)$/;
+  /^--(del|delete|delete-(before|during|delay|after|excluded|missing-args)|max-delete=.*|remove-(source|sent)-files|files-from=.*|from0|ignore-errors|dry-run|no-R|no-relative|list-only|force|quiet|out-format=.*|log-format=.*|stderr=.*)$/;
 /** The same as flags in a cluster: `-n` dry run, `-q` quiet, `-0` from0. */
 const OUR_FLAGS = /[nq0]/g;
 const UPDATE = /^--update$/;
@@ -110,6 +110,8 @@ export interface RunArgs {
   readonly isWatched: boolean;
   /** May carry large files: they go on where a run broke off, as far as the params allow it (`canResume`). */
   readonly resumes?: boolean;
+  /** rsync says at its end how many names its list holds (`STATISTICS` in rsync-output.ts). */
+  readonly counts?: boolean;
   /** `--filter`-like rules for what rsync finds by itself. */
   readonly rules: readonly string[];
   /** Itemized changes, length and name: read back by `parseItemized` (rsync-output.ts). */
@@ -242,6 +244,8 @@ function rsyncArgs(target: RemoteTarget, run: RunArgs, options: readonly string[
   return [
     ...target.params,
     ...connectionArgs(target, run.isWatched),
+    // In plain digits, whatever the params say about them.
+    ...(run.counts === true ? ['--info=stats2', '--no-h'] : []),
     // The user's -r must not recurse into listed names, and names are relative to the root: both come after the params.
     ...options,
     '-R',

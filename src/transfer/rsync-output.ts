@@ -58,7 +58,7 @@ export interface ComplaintContext {
   readonly exists?: (path: RelativePath) => boolean;
 }
 
-export type Complaints = Pick<RunReport, 'complaints' | 'messages' | 'extraneous'>;
+export type Complaints = Pick<RunReport, 'complaints' | 'messages' | 'extraneous' | 'unreadable' | 'names'>;
 
 /** What the lines of stderr (latin1, without their ends) say. */
 export function parseComplaints(lines: Iterable<string>, context: ComplaintContext): Complaints {
@@ -66,6 +66,12 @@ export function parseComplaints(lines: Iterable<string>, context: ComplaintConte
   for (const line of lines) reader.read(line);
   return reader.result();
 }
+
+/** `--info=stats2`, and what `-v` says at the end. Names: directories and the destination itself are among them. */
+const STATISTICS =
+  /^(?:Number of (?:files: (\d+)|created files|deleted files|regular files transferred)|Total (?:file size|transferred file size|bytes sent|bytes received):|(?:Literal|Matched) data:|File list (?:size|generation time|transfer time):|sent [\d,.KMGT]+ bytes |total size is )/;
+/** Also where deleting is only asked for (3.5.0 and 3.2.7, on standard error or output): what is extra is then not told. */
+const UNREADABLE = 'IO error encountered -- skipping file deletion';
 
 const MAX_COMPLAINTS = 10_000;
 const MAX_MESSAGES = 50;
@@ -79,6 +85,8 @@ export class ComplaintReader {
   readonly #complaints = new Map<string, Complaint>();
   readonly #messages: string[] = [];
   #extraneous = 0;
+  #unreadable = false;
+  #names = 0;
 
   constructor(context: ComplaintContext) {
     this.#context = context;
@@ -89,6 +97,15 @@ export class ComplaintReader {
     const skipped = /^Deletions stopped due to --max-delete limit \((\d+) skipped\)/.exec(bytes);
     if (skipped !== null) {
       this.#extraneous += Number(skipped[1]);
+      return;
+    }
+    if (bytes === UNREADABLE) {
+      this.#unreadable = true;
+      return;
+    }
+    const statistics = STATISTICS.exec(bytes);
+    if (statistics !== null) {
+      this.#names = Number(statistics[1] ?? this.#names);
       return;
     }
     const finding = classify(bytes, this.#context);
@@ -102,7 +119,13 @@ export class ComplaintReader {
   }
 
   result(): Complaints {
-    return { complaints: [...this.#complaints.values()], messages: this.#messages, extraneous: this.#extraneous };
+    return {
+      complaints: [...this.#complaints.values()],
+      messages: this.#messages,
+      extraneous: this.#extraneous,
+      unreadable: this.#unreadable,
+      names: this.#names,
+    };
   }
 
   /** rsync may complain of one name several times: the first text says the cause. */

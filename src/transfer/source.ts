@@ -9,6 +9,7 @@ import {
   type Stats,
 } from 'node:fs';
 import { fromBytes, join, ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
+import { messageOf } from '../errors.js';
 import { mountsBelow } from '../mount-points.js';
 import type { GuardedSource } from './delete-guard.js';
 import type { Child, Disk, Found } from './survey.js';
@@ -78,15 +79,16 @@ export class Source implements Disk, GuardedSource {
     return { kind: stats.isDirectory() ? 'directory' : 'other', size: 0, mtimeMs, ctimeMs };
   }
 
-  /** The names in a directory, in no order; none when it is gone or cannot be read (rsync will say so). */
-  children(path: RelativePath): Child[] {
+  children(path: RelativePath, onUnreadable?: (error: string) => void): Child[] {
     let entries: Dirent<Buffer>[];
     try {
       entries = readdirSync(systemPath(path === ROOT ? this.#root : this.#prefix + path), {
         withFileTypes: true,
         encoding: 'buffer',
       });
-    } catch {
+    } catch (error) {
+      const { code = '' } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOENT' && code !== 'ENOTDIR') onUnreadable?.(messageOf(error));
       return [];
     }
     return entries.map((entry) => ({ path: join(path, fromBytes(entry.name)), isDirectory: entry.isDirectory() }));

@@ -27,8 +27,8 @@ export interface Child {
 
 export interface Disk {
   look(path: RelativePath): Found;
-  /** The names in a directory, in no order; none when it is gone or cannot be read. */
-  children(path: RelativePath): Child[];
+  /** The names in a directory, in no order; none when it is gone, or cannot be read: then `onUnreadable` is told why. */
+  children(path: RelativePath, onUnreadable?: (error: string) => void): Child[];
 }
 
 /** The names for an `entries` run, and how each was found. */
@@ -135,14 +135,22 @@ export function surveyTrees(disk: Disk, looks: readonly Look[]): TreesSurvey {
   return { directories, doubtful, again };
 }
 
-/** Every name in the directories that the filter lets through, some at a time. */
-export function* walk(disk: Disk, filter: Filter, directories: readonly Look[]): Generator<RelativePath[]> {
+/** Every name in the directories that the filter lets through, some at a time; and what could not be read, and why. */
+export function* walk(
+  disk: Disk,
+  filter: Filter,
+  directories: readonly Look[],
+  onUnreadable: (path: RelativePath, error: string) => void,
+): Generator<RelativePath[]> {
   let names: RelativePath[] = [];
   const pending = directories.map(({ path, scope }) => ({ path, isEntered: scope === 'subtree' }));
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     // The root as an entry would list its content.
     if (next.path !== ROOT) names.push(next.path);
-    for (const child of disk.children(next.path)) {
+    const children = disk.children(next.path, (error) => {
+      onUnreadable(next.path, error);
+    });
+    for (const child of children) {
       if (filter.isExcluded(child.path, child.isDirectory)) continue;
       if (child.isDirectory && next.isEntered) pending.push({ path: child.path, isEntered: true });
       else names.push(child.path);

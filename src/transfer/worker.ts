@@ -1,10 +1,11 @@
 /** Runs in a thread of the pool: carries out one task with one rsync and reports how it went. */
 import type { MessagePort } from 'node:worker_threads';
 import { createFilter, type Filter, type FilterSpec } from '../core/filter.js';
-import { parentOf, ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
+import { display, parentOf, ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
 import { temporaryRules } from '../core/temporaries.js';
 import {
   NO_RUN,
+  type Complaint,
   type DeleteGuard,
   type Look,
   type RunProgress,
@@ -346,14 +347,19 @@ async function sendDirectories(
     compares,
     isWatched: false,
     resumes: true,
+    counts: true,
     rules: rulesFor(context, crontab),
     outFormat: OUT_FORMAT,
   };
-  return runTask(context, port, {
+  const unreadable: Complaint[] = [];
+  const noteUnreadable = (path: RelativePath, error: string): void => {
+    unreadable.push({ path, kind: 'lost', text: `the directory ${display(path)} cannot be read: ${error}` });
+  };
+  const report = await runTask(context, port, {
     ...(isWalked(context)
       ? {
           args: entriesArgs(context.target, { ...runArgs, deletes: false }),
-          input: nameLists(walk(source, filterFor(context, crontab), looks)),
+          input: nameLists(walk(source, filterFor(context, crontab), looks, noteUnreadable)),
         }
       : {
           args: treesArgs(context.target, looks[0]?.scope === 'subtree', runArgs),
@@ -362,6 +368,8 @@ async function sendDirectories(
     isOurs: within(looks.map(({ path }) => path)),
     onCreated: (path) => created.push(path),
   });
+  if (unreadable.length === 0) return report;
+  return { ...report, unreadable: true, complaints: [...report.complaints, ...unreadable] };
 }
 
 /** rsync knows nothing of regular expressions: with a filter the walk is ours. */
@@ -384,6 +392,7 @@ async function listExtras(
   const report = await runTask(context, port, {
     args: extrasArgs(context.target, directories[0]?.scope === 'subtree', {
       ...LISTING,
+      counts: true,
       rules: rulesFor(context, task.crontab),
     }),
     input: [directoryList(directories)],

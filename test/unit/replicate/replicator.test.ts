@@ -308,7 +308,10 @@ describe('lost events', () => {
     const bench = await ReplicatorBench.settled();
     bench.listener.lost('d', 'overflow');
     expect(bench.replicator.watcherStatus().lastOverflow).toBeUndefined();
+    bench.listener.blind(ROOT, 'overflow');
     bench.listener.lost(ROOT, 'overflow');
+    bench.listener.sees(ROOT);
+    bench.listener.lost(ROOT, 'every directory is watched again');
     expect(bench.replicator.watcherStatus().lastOverflow).toEqual({ at: bench.clock.now(), reason: 'overflow' });
   });
 

@@ -13,11 +13,28 @@ describe('two runs as one report', () => {
   it('hold what both said and sent', () => {
     const lost = (path: string) => ({ path, kind: 'lost', text: path }) as const;
     const merged = mergeReports(
-      reportOf({ complaints: [lost('a')], messages: ['x'], filesSent: 2, bytesSent: 5, durationMs: 1, cutOff: ['c'] }),
-      reportOf({ complaints: [lost('b')], messages: ['y'], filesSent: 1, bytesSent: 1, durationMs: 2, isLinked: true }),
+      reportOf({
+        complaints: [lost('a')],
+        messages: ['x'],
+        filesSent: 2,
+        bytesSent: 5,
+        durationMs: 1,
+        cutOff: ['c'],
+        names: 3,
+      }),
+      reportOf({
+        complaints: [lost('b')],
+        messages: ['y'],
+        filesSent: 1,
+        bytesSent: 1,
+        durationMs: 2,
+        isLinked: true,
+        names: 4,
+        unreadable: true,
+      }),
     );
     expect(merged).toMatchObject({ messages: ['x', 'y'], filesSent: 3, bytesSent: 6, durationMs: 3, isLinked: true });
-    expect(merged.cutOff).toEqual(['c']);
+    expect(merged).toMatchObject({ cutOff: ['c'], names: 7, unreadable: true });
     expect(merged.complaints.map(({ path }) => path)).toEqual(['a', 'b']);
   });
 

@@ -38,6 +38,7 @@ describe('readParams', () => {
       ['-az'],
       ['--delete', '--max-delete=9'],
     ],
+    ['reads what cannot be read for extra nowhere', ['-a', '--ignore-errors'], ['-a'], ['--ignore-errors']],
     ['takes a dry run and quiet out of a cluster', ['-anzq'], ['-az'], ['-nq']],
     ['lets nobody delete the source', ['-a', '--remove-source-files'], ['-a'], ['--remove-source-files']],
     ['leaves the value of a flag alone', ['-f', '- name', '-aqf', '- n q'], ['-f', '- name', '-af', '- n q'], ['-q']],
@@ -131,6 +132,13 @@ describe('the arguments of a run', () => {
     [['--partial-dir', '/p'], false],
   ])('takes from %j that parts of files may be kept: %s', (params, may) => {
     expect(canResume(params)).toBe(may);
+  });
+
+  it('lets rsync count the names where it is asked to, in digits that can be read', () => {
+    const args = treesArgs({ ...target, params: ['-ahh', '--info=stats0'] }, true, { ...run, counts: true });
+    expect(args.indexOf('--info=stats2')).toBeGreaterThan(args.indexOf('--info=stats0'));
+    expect(args).toContain('--no-h');
+    expect(entriesArgs(target, run)).not.toContain('--info=stats2');
   });
 
   it('asks without -u which files are newer on the remote', () => {

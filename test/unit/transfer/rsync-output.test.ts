@@ -298,6 +298,8 @@ describe('names', () => {
   });
 });
 
+const NOTHING_SAID = { complaints: [], messages: [], extraneous: 0, unreadable: false, names: 0 };
+
 describe('other lines', () => {
   test.each([
     'rsync error: some files/attrs were not transferred (see previous errors) (code 23) at main.c(1394) [sender=3.5.0]',
@@ -317,11 +319,10 @@ describe('other lines', () => {
     'invalid file mode 00 for gone [Receiver]',
     '@ERROR: max connections (1) reached -- try again later',
     'ERROR: module is read only',
-    'IO error encountered -- skipping file deletion',
     'ssh: connect to host 127.0.0.1 port 1: Connection refused',
     'Authorized users only. All activity may be monitored.',
   ])('name no file and are kept as they are: %s', (line) => {
-    expect(parseComplaints([line], everything)).toEqual({ complaints: [], messages: [line], extraneous: 0 });
+    expect(parseComplaints([line], everything)).toEqual({ ...NOTHING_SAID, messages: [line] });
   });
 
   test.each([
@@ -330,7 +331,7 @@ describe('other lines', () => {
     'WARNING: d/x failed verification -- update discarded (will try again).',
     'rsync: [generator] failed to open "/x" (in modc), continuing: Permission denied (13)',
   ])('say nothing by themselves: %j', (line) => {
-    expect(parseComplaints([line], everything)).toEqual({ complaints: [], messages: [], extraneous: 0 });
+    expect(parseComplaints([line], everything)).toEqual(NOTHING_SAID);
   });
 
   test('a failure that names nothing counts as a loss of something', () => {
@@ -361,6 +362,41 @@ describe('many lines', () => {
       ['obstructed', 'o'],
     ]);
     expect(complaints[0]?.text).toContain('unlink(o/in/f)');
+  });
+
+  test('what is extra is not known when something could not be read', () => {
+    const denied = 'rsync: [sender] opendir "/src/closed" failed: Permission denied (13)';
+    expect(parseComplaints([denied], everything).unreadable).toBe(false);
+    const { unreadable, messages } = parseComplaints(
+      [denied, 'IO error encountered -- skipping file deletion'],
+      everything,
+    );
+    expect(unreadable).toBe(true);
+    expect(messages).toEqual([]);
+  });
+
+  test('the names are counted, and the other statistics say nothing', () => {
+    // 3.5.0 and 3.2.7: -v --info=stats2 --no-h; the last with -h.
+    const statistics = [
+      'Number of files: 1531 (reg: 1500, dir: 31)',
+      'Number of created files: 1530 (reg: 1500, dir: 30)',
+      'Number of deleted files: 0',
+      'Number of regular files transferred: 1500',
+      'Total file size: 0 bytes',
+      'Total transferred file size: 0 bytes',
+      'Literal data: 0 bytes',
+      'Matched data: 0 bytes',
+      'File list size: 0',
+      'File list generation time: 0.001 seconds',
+      'File list transfer time: 0.000 seconds',
+      'Total bytes sent: 74458',
+      'Total bytes received: 28655',
+      'sent 74458 bytes  received 28655 bytes  206226.00 bytes/sec',
+      'total size is 0  speedup is 0.00',
+      'sent 74.46K bytes  received 28.66K bytes  206.23K bytes/sec',
+    ];
+    expect(parseComplaints(statistics, everything)).toMatchObject({ names: 1531, complaints: [], messages: [] });
+    expect(parseComplaints(['Number of files you may have: 5'], everything)).toMatchObject({ names: 0 });
   });
 
   test('memory is bounded and what is left out still counts as lost', () => {

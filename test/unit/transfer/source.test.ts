@@ -100,8 +100,16 @@ describe('the names in a directory', () => {
 
   test('are none where there is no directory', () => {
     writeFileSync(join(root, 'f'), '');
-    expect(source.children('f')).toEqual([]);
-    expect(source.children('x/y')).toEqual([]);
+    const unreadable: string[] = [];
+    expect(source.children('f', (error) => unreadable.push(error))).toEqual([]);
+    expect(source.children('x/y', (error) => unreadable.push(error))).toEqual([]);
+    expect(unreadable).toEqual([]);
+  });
+
+  test('are none where the directory cannot be read, and that is told', () => {
+    const unreadable: string[] = [];
+    expect(source.children('n'.repeat(300), (error) => unreadable.push(error))).toEqual([]);
+    expect(unreadable).toEqual([expect.stringContaining('ENAMETOOLONG')]);
   });
 });
 

@@ -218,9 +218,12 @@ describe('a directory whose time was not made by what changed in it', () => {
 });
 
 describe('the walk', () => {
+  const fail = (path: RelativePath): never => {
+    throw new Error(`${path} can be read`);
+  };
   const DISK = treeOf('a', 'a.log', 'd/', 'd/b', 'd/e/', 'd/e/c', 'cache/', 'cache/x');
   const names = (filter: Parameters<typeof walk>[1], ...looks: Look[]): string[] =>
-    [...walk(DISK, filter, looks)].flat().sort();
+    [...walk(DISK, filter, looks, fail)].flat().sort();
 
   test('of a subtree names everything at and below it', () => {
     expect(names(NOTHING, look('d', { scope: 'subtree' }))).toEqual(['d', 'd/b', 'd/e', 'd/e/c']);
@@ -235,13 +238,29 @@ describe('the walk', () => {
     expect(names(filter, look(ROOT, { scope: 'subtree' }))).toEqual(['a', 'd', 'd/b', 'd/e', 'd/e/c']);
   });
 
+  test('tells what could not be read', () => {
+    const disk: Disk = {
+      look: (path) => DISK.look(path),
+      children: (path, onUnreadable) => {
+        if (path === 'd/e') onUnreadable?.('EACCES');
+        return path === 'd/e' ? [] : DISK.children(path);
+      },
+    };
+    const unreadable: string[] = [];
+    const found = walk(disk, NOTHING, [look('d', { scope: 'subtree' })], (path, error) => {
+      unreadable.push(`${path}: ${error}`);
+    });
+    expect([...found].flat().sort()).toEqual(['d', 'd/b', 'd/e']);
+    expect(unreadable).toEqual(['d/e: EACCES']);
+  });
+
   test('hands names on in parts', () => {
     const tree = treeOf('d/', 'e/');
     for (let index = 0; index < 1_500; index++) {
       tree.put(`d/${index}`, { kind: 'file', content: 1 });
       tree.put(`e/${index}`, { kind: 'file', content: 1 });
     }
-    const parts = [...walk(tree, NOTHING, [look(ROOT, { scope: 'subtree' })])];
+    const parts = [...walk(tree, NOTHING, [look(ROOT, { scope: 'subtree' })], fail)];
     expect(parts.length).toBeGreaterThan(1);
     expect(parts.flat()).toHaveLength(3_002);
   });

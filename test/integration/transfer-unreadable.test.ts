@@ -1,0 +1,102 @@
+/** What a run says about the source when it could not read all of it, and how many names it has. */
+import { chmodSync, mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+
+import { judge } from '../../src/replicate/verdict.js';
+import { extrasOf, namesOf, plant, TransferBench, treesOf } from '../support/transfer-bench.js';
+
+const bench = new TransferBench('unreadable');
+/** For root nothing is closed: its rsync runs as somebody else. */
+const isRoot = process.getuid?.() === 0;
+
+beforeAll(async () => {
+  await bench.start();
+  chmodSync(bench.directory, 0o755);
+});
+
+afterAll(async () => {
+  await bench.close();
+});
+
+beforeEach(() => {
+  bench.newTrees();
+});
+
+function asSomebody(): { rsync: string } {
+  return isRoot ? { rsync: bench.script('exec setpriv --reuid=65534 --clear-groups rsync "$@"') } : { rsync: 'rsync' };
+}
+
+describe('a directory that cannot be read', () => {
+  const closed = (): string => join(bench.source, 'd/closed');
+
+  beforeEach(() => {
+    plant(bench.source, ['d/closed/f', 'e/g']);
+    plant(bench.remote, ['d/closed/f', 'd/extra', 'e/extra']);
+    chmodSync(closed(), 0o000);
+    return () => {
+      chmodSync(closed(), 0o755);
+    };
+  });
+
+  it.each([
+    ['a copy', () => treesOf(['d', 'e'])],
+    ['a comparison', () => extrasOf(['d', 'e'])],
+  ])('leaves open what is extra, says %s', async (_title, task) => {
+    const report = await bench.run(task(), { context: asSomebody() });
+    expect(report.unreadable).toBe(true);
+    expect(judge(report, { deletes: true })).toMatchObject({
+      kind: 'partial',
+      failed: [{ path: 'd/closed' }],
+      hint: expect.stringContaining('must be allowed to read it') as string,
+    });
+  });
+
+  it('in another one leaves nothing open', async () => {
+    expect(await bench.run(treesOf(['e']), { context: asSomebody() })).toMatchObject({
+      unreadable: false,
+      extraneous: 1,
+    });
+    const report = await bench.run(extrasOf(['e']), { context: asSomebody() });
+    expect(report).toMatchObject({ unreadable: false, extras: ['e/extra'], names: 3 });
+  });
+
+  it.skipIf(isRoot)('is told where the walk is ours', async () => {
+    const report = await bench.run(treesOf(['d', 'e']), { context: { excludes: ['nothing'] } });
+    expect(report.unreadable).toBe(true);
+    expect(judge(report, { deletes: true })).toMatchObject({ kind: 'partial', failed: [{ path: 'd/closed' }] });
+  });
+});
+
+it('a name that is too long to be reached is told where the walk is ours', async () => {
+  // Deeper than a path may be long (4,096 bytes): nobody can read what is there, root neither.
+  const part = 'n'.repeat(250);
+  let path = join(bench.source, 'deep');
+  mkdirSync(path);
+  const before = process.cwd();
+  process.chdir(path);
+  for (let depth = 0; depth < 20; depth++) {
+    mkdirSync(part);
+    process.chdir(part);
+    path = join(path, part);
+  }
+  writeFileSync('unreachable', '');
+  process.chdir(before);
+  const report = await bench.run(treesOf(['deep']), { context: { excludes: ['nothing'] } });
+  expect(report.unreadable).toBe(true);
+  expect(judge(report, { deletes: true }).kind).toBe('partial');
+  rmSync(join(bench.source, 'deep'), { recursive: true, force: true });
+});
+
+it.each([[['-artuz']], [['-artuzvq', '--stats']], [['-artuz', '-hh', '--info=stats0']]])(
+  'the names of the source are counted with the params %j',
+  async (params) => {
+    plant(bench.source, ['d/a', 'd/b', 'd/e/c', 'f/x']);
+    for (const tree of [bench.source, bench.remote]) utimesSync(join(tree, 'stays'), 0, 0);
+    // Directories are names, and the destination itself, of which the first has none.
+    expect((await bench.run(treesOf(['d']), { params })).names).toBe(6);
+    expect((await bench.run(extrasOf(['']), { params })).names).toBe(9);
+    expect((await bench.run(treesOf(['']), { params, context: { excludes: ['f'] } })).names).toBeGreaterThanOrEqual(6);
+    expect(namesOf(bench.remote)).toEqual(['d', 'd/a', 'd/b', 'd/e', 'd/e/c', 'stays']);
+  },
+);
