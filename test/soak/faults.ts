@@ -18,7 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { RelativePath } from '../../src/core/relative-path.js';
 import { eventually } from '../support/eventually.js';
-import { isAlive, processInfo, signal } from '../support/processes.js';
+import { isAlive, processInfo, signal, suspend } from '../support/processes.js';
 import type { LogLine } from '../support/sersync-process.js';
 import { locate, readTree } from '../support/trees.js';
 import { CAN_MOUNT, HAS_NAMESPACES, MODULE, MOST_CONNECTIONS, PASSWORD, type Remote, type World } from './world.js';
@@ -281,8 +281,8 @@ export const FAULTS: readonly Fault[] = [
     strike: async (world) => {
       const position = world.service.position();
       const { pid } = world.service;
-      signal(pid, 'SIGSTOP');
       try {
+        await suspend(pid);
         // Two events that are the same in a row count as one.
         const paths = ['overflow-1', 'overflow-2'];
         for (const path of paths) {

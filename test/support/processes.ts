@@ -1,5 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
+import { eventually } from './eventually.js';
+
 /** What the kernel says about a process (proc(5), /proc/PID/stat). Linux only, like the tests that use it. */
 export interface ProcessInfo {
   readonly pid: number;
@@ -80,6 +82,26 @@ export function signal(pid: number, name: NodeJS.Signals): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
+}
+
+/**
+ * Stops a process; resolves when none of its threads runs any more. The kernel stops the others only once one of them has
+ * taken the signal, which on a busy machine takes its turn.
+ */
+export async function suspend(pid: number): Promise<void> {
+  signal(pid, 'SIGSTOP');
+  await eventually(
+    () => threadStates(pid).every((state) => state === 'T'),
+    { withinMs: 20_000, everyMs: 2 },
+    () => `of process ${pid} still run ${threadStates(pid).join(' ')}`,
+  );
+}
+
+function threadStates(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const stat = readProc(pid, `task/${thread}/stat`) ?? ') T';
+    return stat.slice(stat.lastIndexOf(')') + 2).charAt(0);
+  });
 }
 
 function readProc(pid: number, name: string): string | undefined {
