@@ -367,7 +367,7 @@ class InotifyThread {
       this.flush();
     } else if (this.batch.size > MAX_KEPT_PATHS) {
       this.batch.take();
-      this.post({ kind: 'lost', below: ROOT, reason: `more than ${MAX_KEPT_PATHS} changes waited to be taken` });
+      this.overflowed(`more than ${MAX_KEPT_PATHS} changes waited to be taken`);
     }
   }
 

@@ -1,5 +1,6 @@
 /** What a run says about the source when it could not read all of it, and how many names it has. */
-import { chmodSync, mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
@@ -85,10 +86,11 @@ it('a name that is too long to be reached is told where the walk is ours', async
   const report = await bench.run(treesOf(['deep']), { context: { excludes: ['nothing'] } });
   expect(report.unreadable).toBe(true);
   expect(judge(report, { deletes: true }).kind).toBe('partial');
-  rmSync(join(bench.source, 'deep'), { recursive: true, force: true });
+  // Node removes by whole paths, and these are too long for it.
+  execFileSync('rm', ['-rf', join(bench.source, 'deep')]);
 });
 
-it.each([[['-artuz']], [['-artuzvq', '--stats']], [['-artuz', '-hh', '--info=stats0']]])(
+it.each([[['-artuz']], [['-artuzv', '--stats']], [['-artuz', '-hh', '--info=stats0']]])(
   'the names of the source are counted with the params %j',
   async (params) => {
     plant(bench.source, ['d/a', 'd/b', 'd/e/c', 'f/x']);

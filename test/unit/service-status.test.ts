@@ -38,7 +38,9 @@ describe('the status of a watched directory', () => {
     const bench = await ReplicatorBench.settled({ remotes: 2, auditEveryMs: 3_600_000 });
     const held = (): unknown => JSON.parse(JSON.stringify(rootStatusOf(bench.replicator)));
     bench.listener.blind('d', 'watch limit');
+    bench.listener.blind('', 'overflow');
     bench.listener.lost('', 'overflow');
+    bench.listener.sees('');
     bench.listener.touched('a', Hint.closed);
     await turns();
     await bench.transports[0]?.run().end(UNREACHABLE);
