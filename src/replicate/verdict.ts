@@ -229,6 +229,12 @@ const CONNECTION_TEXTS: readonly (KnownText & {
     hint: "the remote's rsync cannot delete by name (a bug of 3.4.3 and of security updates made from it): update it to 3.4.4 or newer",
   },
   {
+    // A directory went away between the moments at which rsync looked at it and at what is in it.
+    pattern: /^ABORTING due to invalid path from sender/,
+    kind: 'unreachable',
+    hint: 'a directory went away while it was sent, so all is sent again; if this goes on, take --no-implied-dirs out of commonParams',
+  },
+  {
     pattern: /is your shell clean/,
     kind: 'rejected',
     hint: "the remote's shell start-up files must print nothing for a non-interactive login",

@@ -335,6 +335,7 @@ describe('a remote that cannot be had', () => {
       ],
       /3\.4\.4/,
     ],
+    ['unreachable', 2, ['ABORTING due to invalid path from sender: a/b'], /went away while it was sent/],
     ['rejected', 2, ['protocol version mismatch -- is your shell clean?'], /start-up files/],
     [
       'rejected',
