@@ -195,7 +195,7 @@ export class CatchUp {
     let found = 0;
     const summary = await this.#options.walker.walk(below, sinceMs, (names) => {
       found += names.length;
-      for (const name of names) this.#mark(name);
+      for (const name of names) this.#mark(name, sinceMs);
     });
     this.#finish(below, reason, summary, found, 0);
   }
@@ -225,7 +225,7 @@ export class CatchUp {
             if (name.ctimeMs >= untilMs || name.ctimeMs < sinceMs || this.#wasTold(name)) continue;
             // What went, and what is left out by the filter, moves the time of the directory alone.
             if (name.scope !== 'listing') missed++;
-            this.#mark(name);
+            this.#mark(name, sinceMs);
           }
         },
         'each',
@@ -265,8 +265,9 @@ export class CatchUp {
     this.#options.mark({ path, scope: 'subtree', gone: false, alone: false, since });
   }
 
-  #mark({ path, scope, ctimeMs }: ChangedName): void {
-    const since = Math.min(ctimeMs, this.#options.clock.now());
+  /** A wide mark stands for changes that may be older than that of the directory, down to those of `sinceMs`. */
+  #mark({ path, scope, ctimeMs }: ChangedName, sinceMs: number): void {
+    const since = Math.min(scope === 'entry' ? ctimeMs : sinceMs, this.#options.clock.now());
     this.#options.mark({ path, scope, gone: false, alone: false, since });
   }
 

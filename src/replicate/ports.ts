@@ -71,8 +71,8 @@ export interface Again {
   readonly path: RelativePath;
   readonly scope: Scope;
   readonly gone: boolean;
-  /** Why: `large` files go alone; the others go at once. */
-  readonly because: 'large' | 'vanished' | 'reappeared' | 'retyped' | 'divided';
+  /** Why: `large` files go alone; `doubtful` ones were compared by a time that does not tell. All but `large` go at once. */
+  readonly because: 'large' | 'vanished' | 'reappeared' | 'retyped' | 'divided' | 'doubtful';
 }
 
 /** One thing that rsync complained about, with the path it named when one could be read from the text. */

@@ -831,7 +831,7 @@ export class Replica implements JournalSource {
   /** The world moved under us: what rsync missed is looked at again at once. */
   #settleMoved(batch: Batch, verdict: Extract<Verdict, { kind: 'moved' }>, report: RunReport, now: number): void {
     this.#lookAtVanished(batch, verdict.vanished, now);
-    if (verdict.vanished.length > 0 || report.again.length > 0) return;
+    if (saysWhatMoved(verdict, report)) return;
     // Nothing can be named: all of it again, and slowly, for it may be so each time.
     for (const look of batch.looks) {
       this.#fail(look, { exitCode: report.exitCode ?? -1, reason: verdict.reason, command: report.command }, now);
@@ -1238,10 +1238,14 @@ function isDone(verdict: Verdict): boolean {
 
 /** Whether a path is, or lies below, one that the verdict names as failed. */
 function failingTest(verdict: Verdict, report: RunReport): (path: RelativePath) => boolean {
-  if (verdict.kind === 'moved' && verdict.vanished.length + report.again.length === 0) return () => true;
+  if (verdict.kind === 'moved' && !saysWhatMoved(verdict, report)) return () => true;
   if (verdict.kind === 'partial' && verdict.unnamed) return () => true;
   if (verdict.kind !== 'partial' || verdict.failed.length === 0) return () => false;
   return belowAny(verdict.failed.map(({ path }) => path));
+}
+
+function saysWhatMoved({ vanished }: Extract<Verdict, { kind: 'moved' }>, { again }: RunReport): boolean {
+  return vanished.length > 0 || again.some(({ because }) => because !== 'doubtful');
 }
 
 function belowAny(paths: readonly RelativePath[]): (path: RelativePath) => boolean {

@@ -99,10 +99,11 @@ function shortFlags(word: string): string {
 export interface RunArgs {
   readonly deletes: boolean;
   /**
-   * How rsync tells that a file of the same size is the same: by its time, or not at all; then it is sent by the delta
+   * How rsync tells that a file of the same size is the same: by its time; by a checksum, which both sides work out
+   * before anything is sent, silently, so that it is for small files; or not at all: then it is sent by the delta
    * algorithm, in a few bytes where the content is the same.
    */
-  readonly compares: 'nanoseconds' | 'seconds' | 'content';
+  readonly compares: 'nanoseconds' | 'seconds' | 'checksum' | 'content';
   /**
    * We watch for silence ourselves instead of giving rsync a timeout, for which each push waits 41 ms more (a delayed ACK;
    * 3.5.0, 7 ms against 50 ms). Only for small files: without a timeout rsync sends nothing while it compares a large one.
@@ -221,6 +222,7 @@ function keepingPartials({ params }: RemoteTarget): string[] {
  */
 function precision({ params }: RemoteTarget, { compares }: RunArgs): string[] {
   if (compares === 'content') return ['--ignore-times'];
+  if (compares === 'checksum') return ['--checksum'];
   const isTheirs = params.some((word) => word.startsWith('--modify-window') || /^-[a-zA-Z]*@/.test(word));
   return compares === 'nanoseconds' && !isTheirs ? ['--modify-window=-1'] : [];
 }

@@ -115,6 +115,42 @@ export interface TreesSurvey {
   readonly again: readonly Again[];
 }
 
+/** What is in a directory of which the times do not tell whether it has changed. */
+export interface DoubtSurvey {
+  /** Places that are to be compared by content, and how deep. */
+  readonly doubtful: ReadonlyMap<RelativePath, 'entry' | 'subtree'>;
+  /** There are more than `atMost`, and not all are among `doubtful`. */
+  readonly isMany: boolean;
+  /** Bytes of the largest file. */
+  readonly largest: number;
+}
+
+/**
+ * In a directory (below it, for a subtree): the files of which the time does not tell whether they have changed since the
+ * look was asked for, and the directories that may have been moved in. A wide look covers all that was told of them.
+ */
+export function surveyDoubtful(disk: Disk, filter: Filter, look: Look, atMost: number): DoubtSurvey {
+  const doubtful = new Map<RelativePath, 'entry' | 'subtree'>();
+  let isMany = false;
+  let largest = 0;
+  const pending = [{ path: look.path, isCovered: false }];
+  for (let place = pending.pop(); place !== undefined; place = pending.pop()) {
+    for (const child of disk.children(place.path)) {
+      if ((child.isDirectory && look.scope !== 'subtree') || filter.isExcluded(child.path, child.isDirectory)) continue;
+      const found = disk.look(child.path);
+      const { kind, size } = found;
+      largest = Math.max(largest, size);
+      const isDirectory = kind === 'directory';
+      const isDoubtful = !place.isCovered && (isDirectory || size > 0) && hasOtherTime(found, look);
+      if (isDirectory) pending.push({ path: child.path, isCovered: place.isCovered || isDoubtful });
+      if (!isDoubtful) continue;
+      if (doubtful.size < atMost) doubtful.set(child.path, isDirectory ? 'subtree' : 'entry');
+      else isMany = true;
+    }
+  }
+  return { doubtful, isMany, largest };
+}
+
 /** The looks that are directories now; the others are handed back as what they are. */
 export function surveyTrees(disk: Disk, looks: readonly Look[]): TreesSurvey {
   const lift = createLift(disk);

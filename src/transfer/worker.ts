@@ -5,6 +5,7 @@ import { display, parentOf, ROOT, toBytes, type RelativePath } from '../core/rel
 import { temporaryRules } from '../core/temporaries.js';
 import {
   NO_RUN,
+  type Again,
   type Complaint,
   type DeleteGuard,
   type Look,
@@ -35,7 +36,17 @@ import { withRulesFile } from './rules-file.js';
 import { ComplaintReader, OUT_FORMAT, parseItemized } from './rsync-output.js';
 import { unpackTask, type PackedTask } from './packed-task.js';
 import { identify, Source, type RootIdentity } from './source.js';
-import { divide, ExtraNames, surveyAfter, surveyEntries, surveySent, surveyTrees, walk, within } from './survey.js';
+import {
+  divide,
+  ExtraNames,
+  surveyAfter,
+  surveyDoubtful,
+  surveyEntries,
+  surveySent,
+  surveyTrees,
+  walk,
+  within,
+} from './survey.js';
 
 /** All that a thread must know to serve one remote: plain data. */
 export interface WorkerContext {
@@ -68,6 +79,8 @@ const WATCHED_BELOW_BYTES = 8 * 1024 * 1024;
 const SILENCE_MS = 30_000;
 /** rsync(1): "Error in file I/O", such as a full disk. */
 const BROKEN_FILE = 11;
+/** In the directories of one run; where more is doubtful, all of a directory is compared by content. */
+const MAX_DOUBTFUL = 10_000;
 /** Of a run that broke off so many files are told that were sent last. */
 const CUT_OFF_AT_MOST = 1_000;
 /** A run that changes nothing. */
@@ -126,7 +139,7 @@ async function sendEntries(
     names,
     runArgs: {
       deletes,
-      compares: survey.isDoubtful ? 'content' : 'nanoseconds',
+      compares: survey.isDoubtful ? contentOf(survey.largest) : 'nanoseconds',
       isWatched,
       resumes,
       rules: [],
@@ -311,22 +324,64 @@ async function sendTrees(
 
   const created: RelativePath[] = [];
   // A full resync takes every directory, and would compare all content of those that were moved in since they were made.
-  const isInDoubt = (look: Look): boolean => !task.resync && doubtful.has(look);
+  const { groups, inside } = task.resync
+    ? { groups: [{ compares: 'seconds', looks: directories }] as const, inside: new Map() satisfies Doubtful }
+    : sortByDoubt(source, filterFor(context, task.crontab), directories, doubtful);
   let report = NO_RUN;
-  for (const [looks, compares] of [
-    [directories.filter((look) => !isInDoubt(look)), task.resync ? 'seconds' : 'nanoseconds'],
-    [directories.filter(isInDoubt), 'content'],
-  ] as const) {
+  for (const { looks, compares } of groups) {
     if (looks.length === 0 || !wentThrough(report)) continue;
-    const run = await sendDirectories(context, source, { looks, compares, crontab: task.crontab, created }, port);
-    report = mergeReports(report, run);
+    const directoriesToSend = { looks, compares, crontab: task.crontab, created, doubtful: inside };
+    report = mergeReports(report, await sendDirectories(context, source, directoriesToSend, port));
   }
   return {
     ...(await dropParts(context, guard, source, report, port)),
     // Then what is extra must be asked for.
     extraneous: isWalked(context) && context.deletes ? 1 : report.extraneous,
-    again: [...again, ...surveySent(source, created), ...report.again],
+    again: [...again, ...surveySent(source, created), ...compareByContent(inside), ...report.again],
   };
+}
+
+/** Places that must be compared by content, and how deep. */
+type Doubtful = Map<RelativePath, 'entry' | 'subtree'>;
+
+interface SortedByDoubt {
+  readonly groups: readonly Pick<DirectoriesToSend, 'looks' | 'compares'>[];
+  /** What is doubtful in the directories that are compared by time. */
+  readonly inside: Doubtful;
+}
+
+/** `moved`: the directories that may have been moved in, with children of any age. */
+function sortByDoubt(
+  source: Source,
+  filter: Filter,
+  directories: readonly Look[],
+  moved: ReadonlySet<Look>,
+): SortedByDoubt {
+  const looks = { nanoseconds: [] as Look[], checksum: [] as Look[], content: [] as Look[] };
+  const inside: Doubtful = new Map();
+  for (const look of directories) {
+    if (moved.has(look)) {
+      looks.content.push(look);
+      continue;
+    }
+    const { doubtful, isMany, largest } = surveyDoubtful(source, filter, look, MAX_DOUBTFUL - inside.size);
+    if (isMany) looks[contentOf(largest)].push(look);
+    else {
+      looks.nanoseconds.push(look);
+      for (const [path, scope] of doubtful) inside.set(path, scope);
+    }
+  }
+  const compares = ['nanoseconds', 'checksum', 'content'] as const;
+  return { groups: compares.map((how) => ({ compares: how, looks: looks[how] })), inside };
+}
+
+/** How content is compared where no file is larger than that: see `RunArgs`. */
+function contentOf(largest: number): 'checksum' | 'content' {
+  return largest < WATCHED_BELOW_BYTES ? 'checksum' : 'content';
+}
+
+function compareByContent(doubtful: Doubtful): Again[] {
+  return [...doubtful].map(([path, scope]) => ({ path, scope, gone: false, because: 'doubtful' }));
 }
 
 interface DirectoriesToSend extends Pick<RunArgs, 'compares'> {
@@ -334,12 +389,14 @@ interface DirectoriesToSend extends Pick<RunArgs, 'compares'> {
   readonly crontab: boolean;
   /** Takes the names that are new on the remote. */
   readonly created: RelativePath[];
+  /** Loses what was sent whole. */
+  readonly doubtful: Doubtful;
 }
 
 async function sendDirectories(
   context: WorkerContext,
   source: Source,
-  { looks, compares, crontab, created }: DirectoriesToSend,
+  { looks, compares, crontab, created, doubtful }: DirectoriesToSend,
   port: MessagePort,
 ): Promise<RunReport> {
   const runArgs = {
@@ -366,7 +423,11 @@ async function sendDirectories(
           input: [directoryList(looks)],
         }),
     isOurs: within(looks.map(({ path }) => path)),
-    onCreated: (path) => created.push(path),
+    onSent: (path) => doubtful.delete(path),
+    onCreated: (path) => {
+      created.push(path);
+      doubtful.delete(path);
+    },
   });
   if (unreadable.length === 0) return report;
   return { ...report, unreadable: true, complaints: [...report.complaints, ...unreadable] };

@@ -79,6 +79,56 @@ describe('a file of the same size and time', () => {
   });
 });
 
+describe.each([
+  ['rsync', {}],
+  ['us, because there is a filter', { excludes: ['nothing'] }],
+])('in a directory that was written to, walked by %s,', (_title, context) => {
+  it.each(['listing', 'subtree'] as const)(
+    'what was replaced is named, to be compared by content (%s)',
+    async (scope) => {
+      mkdirSync(join(bench.source, 'd'));
+      for (const name of ['f', 'g']) write(`d/${name}`, `this is ${name}`);
+      await sync(entriesOf(['d', 'd/f', 'd/g']));
+      // What is sent whole, or was not changed, needs no second look: neither g nor new.
+      write('d/new', 'new');
+      write('d/f', 'THIS IS f');
+      const changedAt = lstatSync(join(bench.source, 'd/f')).ctimeMs;
+      const before = changedAt - lstatSync(join(bench.source, 'd/g')).ctimeMs;
+      expect(before).toBeGreaterThan(0);
+      const [look] = treesOf(['d']).looks;
+
+      const report = await sync({ ...treesOf([]), looks: [{ ...look!, scope, since: changedAt + 60_000 }] }, context);
+
+      expect(report.again).toEqual([{ path: 'd/f', scope: 'entry', gone: false, because: 'doubtful' }]);
+      await sync(entriesOf(['d/f']));
+      expectSameTree(bench.source, [bench.remote]);
+    },
+  );
+
+  it('what was moved in is compared by content, unless it is new there', async () => {
+    makeDirectory('d/one', 'one');
+    makeDirectory('d/two', 'two');
+    const again = async (): Promise<unknown[]> => {
+      // It was written to: without this its own time would make all of it doubtful.
+      write('d/changed', '');
+      const report = await sync(treesOf(['d'], { since: Date.now() }), context);
+      return report.again.map(({ path, scope, because }) => [path, scope, because]);
+    };
+    expect(await again()).toEqual([]);
+    swap('d/one', 'd/two');
+    const found = await again();
+    expect(found).toHaveLength(2);
+    expect(found).toEqual(
+      expect.arrayContaining([
+        ['d/one', 'subtree', 'doubtful'],
+        ['d/two', 'subtree', 'doubtful'],
+      ]),
+    );
+    await sync(treesOf(['d/one', 'd/two']), context);
+    expectSameTree(bench.source, [bench.remote]);
+  });
+});
+
 it('a mode that was changed is set, and nothing of the content goes over', async () => {
   const size = 4 * 1024 * 1024;
   write('f', 'x'.repeat(size));

@@ -87,7 +87,9 @@ describe('a service that was killed', () => {
     for (let directory = 0; directory < STILL.directories; directory++) {
       const path = bench.path(`source/still/directory-${directory}`);
       mkdirSync(path, { recursive: true });
-      for (let file = 0; file < STILL.filesInEach; file++) plant(join(path, `file-${file}`), `${directory} ${file}`);
+      for (let file = 0; file < STILL.filesInEach; file++) {
+        writeFileSync(join(path, `file-${file}`), `${directory} ${file}`);
+      }
     }
   }
 

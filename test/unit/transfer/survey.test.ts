@@ -6,6 +6,7 @@ import {
   divide,
   ExtraNames,
   surveyAfter,
+  surveyDoubtful,
   surveyEntries,
   surveySent,
   surveyTrees,
@@ -214,6 +215,50 @@ describe('a directory whose time was not made by what changed in it', () => {
   test('is not doubted when it is the root, or by its name alone', () => {
     expect(surveyTrees(moved, [look(ROOT, { scope: 'subtree' })]).doubtful.size).toBe(0);
     expect(surveyEntries(moved, [look('d')], 0).isDoubtful).toBe(false);
+  });
+});
+
+describe('what is doubtful in a directory whose times are believed', () => {
+  const OLD = { mtimeMs: 0, ctimeMs: 100_000 };
+  const NEW = { mtimeMs: 100_000, ctimeMs: 100_000 };
+  const DISK: Readonly<Record<string, Found>> = {
+    'd/replaced': { kind: 'file', size: 1, ...OLD },
+    'd/empty': { kind: 'file', size: 0, ...OLD },
+    'd/link': { kind: 'other', size: 0, ...OLD },
+    'd/written': { kind: 'file', size: 1, ...NEW },
+    'd/long ago': { kind: 'file', size: 1, mtimeMs: 0, ctimeMs: 10_000 },
+    'd/left out': { kind: 'file', size: 1, ...OLD },
+    'd/moved': { kind: 'directory', size: 0, ...OLD },
+    'd/moved/f': { kind: 'file', size: 9, mtimeMs: 0, ctimeMs: 0 },
+    'd/moved/replaced': { kind: 'file', size: 1, ...OLD },
+    'd/e': { kind: 'directory', size: 0, ...NEW },
+    'd/e/replaced': { kind: 'file', size: 1, ...OLD },
+  };
+  const disk: Disk = {
+    look: (path) => DISK[path] ?? { kind: 'missing', size: 0 },
+    children: (path) =>
+      Object.keys(DISK)
+        .filter((name) => name.slice(0, name.lastIndexOf('/')) === path)
+        .map((name) => ({ path: name, isDirectory: DISK[name]?.kind === 'directory' })),
+  };
+  const filter = createFilter({ excludes: ['.*left out'], patterns: [] });
+  const survey = (scope: Look['scope'], atMost = 10): unknown => {
+    const { doubtful, ...survey } = surveyDoubtful(disk, filter, look('d', { scope, since: 90_000 }), atMost);
+    return { ...survey, doubtful: Object.fromEntries(doubtful) };
+  };
+
+  test('is what was replaced by something of an older time, and what may have been moved in', () => {
+    const doubtful = { 'd/replaced': 'entry', 'd/e/replaced': 'entry', 'd/moved': 'subtree' };
+    expect(survey('subtree')).toEqual({ doubtful, isMany: false, largest: 9 });
+  });
+
+  test('lies no deeper than it is looked', () => {
+    expect(survey('listing')).toEqual({ doubtful: { 'd/replaced': 'entry' }, isMany: false, largest: 1 });
+  });
+
+  test('is named up to a number', () => {
+    expect(survey('subtree', 3)).toMatchObject({ isMany: false });
+    expect(survey('subtree', 2)).toMatchObject({ isMany: true, largest: 9 });
   });
 });
 
