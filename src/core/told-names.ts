@@ -31,7 +31,7 @@ const APPEARED = Hint.created | Hint.movedTo | Hint.unknown;
  * Which names a watcher has told, in 2 MB (a Bloom filter): an audit asks whether what it found was told.
  *
  * It answers "was this told", for counting, and not "was it looked at since it changed": what changed without an event
- * below a directory that was made in the same time counts as told. It may say yes of one name in some hundred that were
+ * after its name was told, or below a directory that was made in the same time, counts as told. It may say yes of one name in some hundred that were
  * not told, never no of one that was.
  */
 export class ToldNames {

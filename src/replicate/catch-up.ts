@@ -200,10 +200,10 @@ export class CatchUp {
     this.#finish(below, reason, summary, found, 0);
   }
 
-  /** Marks whatever has changed since the last audit and was not told. */
+  /** Marks whatever has changed since the last audit and was not told, or may have changed once more since it was. */
   async #audit(): Promise<void> {
     this.#isAuditDue = false;
-    const { createTold, kernelNow, walker, clock, auditEveryMs } = this.#options;
+    const { createTold, kernelNow, clock, auditEveryMs } = this.#options;
     this.#auditAfter(auditEveryMs);
     const sinceMs = this.#auditedFromMs;
     const beginsAt = kernelNow();
@@ -211,32 +211,42 @@ export class CatchUp {
     // What was asked for is too young for this one.
     if (clock.now() - this.#askedAt < AUDIT_SOON_MS) this.auditSoon();
     const untilMs = beginsAt - YOUNG_MS;
-    const told = this.#told;
-    this.#told = [createTold(), ...told];
-    const isCountable = sinceMs !== undefined && sinceMs <= untilMs && !told.some(({ isFull }) => isFull);
-    let missed = 0;
-    if (isCountable) {
-      const summary = await walker.walk(
-        ROOT,
-        sinceMs,
-        (names) => {
-          for (const name of names) {
-            // A directory that cannot be read is told whatever its time.
-            if (name.ctimeMs >= untilMs || name.ctimeMs < sinceMs || this.#wasTold(name)) continue;
-            // What went, and what is left out by the filter, moves the time of the directory alone.
-            if (name.scope !== 'listing') missed++;
-            this.#mark(name, sinceMs);
-          }
-        },
-        'each',
-      );
-      this.#missed += missed;
-      this.#lastAudit = { at: clock.now(), names: summary.names, missed, durationMs: summary.durationMs };
-      this.#finish(ROOT, 'audit', summary, missed, missed);
-    }
+    const isFull = this.#told.some((memory) => memory.isFull);
+    this.#told = [createTold(), ...this.#told];
+    if (sinceMs !== undefined && sinceMs <= untilMs) await this.#auditBetween(sinceMs, untilMs, isFull);
     // Only now: one that fails leaves its time to the next.
     this.#auditedFromMs = untilMs;
     this.#told = this.#told.slice(0, 3);
+  }
+
+  /** `isFull`: what was told is not known any more, so that nothing can be counted. */
+  async #auditBetween(sinceMs: number, untilMs: number, isFull: boolean): Promise<void> {
+    let found = 0;
+    let missed = 0;
+    const look = (name: ChangedName): void => {
+      // A directory that cannot be read is told whatever its time.
+      if (name.ctimeMs >= untilMs || name.ctimeMs < sinceMs) return;
+      const wasTold = isFull || this.#wasTold(name);
+      // It was told, and may have been changed after that by another of its names: a look is cheap.
+      if (wasTold && name.isLinked !== true) return;
+      found++;
+      // What went, and what is left out by the filter, moves the time of the directory alone.
+      if (!wasTold && name.scope !== 'listing') missed++;
+      this.#mark(name, sinceMs);
+    };
+    const { walker, clock } = this.#options;
+    const summary = await walker.walk(
+      ROOT,
+      sinceMs,
+      (names) => {
+        names.forEach(look);
+      },
+      'each',
+    );
+    this.#missed += missed;
+    const { names, durationMs } = summary;
+    if (!isFull) this.#lastAudit = { at: clock.now(), names, missed, durationMs };
+    this.#finish(ROOT, 'audit', summary, found, missed);
   }
 
   #wasTold(name: ChangedName): boolean {

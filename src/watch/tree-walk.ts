@@ -148,7 +148,8 @@ class Walk {
     if (this.options.filter.isExcluded(path, false)) return;
     this.names += 1;
     const ctimeMs = stats?.ctimeMs ?? this.options.now();
-    if (stats === undefined || this.isNew(ctimeMs)) this.tell(path, 'entry', ctimeMs, isCovered);
+    if (stats !== undefined && !this.isNew(ctimeMs)) return;
+    this.tell(path, 'entry', ctimeMs, isCovered, stats !== undefined && stats.nlink > 1);
   }
 
   private cannotRead({ path, ctimeMs, isCovered }: Place): void {
@@ -157,8 +158,9 @@ class Walk {
     if (!this.isNew(ctimeMs)) this.tell(path, 'listing', ctimeMs, isCovered);
   }
 
-  private tell(path: RelativePath, scope: Scope, ctimeMs: number, isCovered: boolean): void {
-    if (!isCovered || this.options.detail === 'each') this.options.tell({ path, scope, ctimeMs });
+  private tell(path: RelativePath, scope: Scope, ctimeMs: number, isCovered: boolean, isLinked = false): void {
+    if (isCovered && this.options.detail !== 'each') return;
+    this.options.tell({ path, scope, ctimeMs, ...(isLinked ? { isLinked } : {}) });
   }
 
   /** A ctime is a fraction that was rounded when it became a double: rather one name too many. */

@@ -276,9 +276,27 @@ describe('an audit', () => {
     const bench = new Bench();
     bench.catchUp.begin();
     for (const memory of bench.memories) memory.isFull = true;
+    const begunAt = bench.clock.now();
     await bench.advance(HOUR_MS);
+    bench.walker.current.find(changed('a', begunAt));
+    await bench.walker.current.end();
     expect(bench.catchUp.lastAudit).toBeUndefined();
     expect(bench.catchUp.missed).toBe(0);
+    expect(bench.paths).toEqual([]);
+  });
+
+  test('looks at a file with several names also when it was told: through another one it may have changed since', async () => {
+    const bench = new Bench();
+    bench.catchUp.begin();
+    bench.catchUp.told('told', Hint.closed);
+    const changedAt = bench.clock.now();
+    await bench.advance(HOUR_MS);
+    for (const path of ['told', 'untold']) {
+      bench.walker.current.find({ ...changed(path, changedAt), isLinked: true });
+    }
+    await bench.walker.current.end();
+    expect(bench.paths).toEqual(['told', 'untold']);
+    expect(bench.catchUp.missed).toBe(1);
   });
 
   test('needs the kernel for the time, and is tried at the next interval without', async () => {

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   realpathSync,
@@ -74,6 +75,13 @@ function told(options: Partial<WalkOptions>): string[] {
     })
     .sort();
 }
+
+test('a walk tells of a file that has other names', () => {
+  make('a', 'b');
+  linkSync(`${root}/a`, `${root}/c`);
+  const linked = walk({ detail: 'each' }).found.filter(({ isLinked }) => isLinked === true);
+  expect(linked.map(({ path }) => path).sort()).toEqual(['a', 'c']);
+});
 
 function make(...paths: string[]): void {
   for (const path of paths) {
