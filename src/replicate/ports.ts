@@ -122,7 +122,10 @@ export interface RunReport {
   readonly unsent: readonly RelativePath[];
   /** `entries`: a file that has more than one name was among them. */
   readonly isLinked: boolean;
-  /** The run broke off: the files that were sent last. What has arrived of them may have been left on the remote. */
+  /**
+   * Files of which a part may have been left on the remote: those that were sent last by a run that broke off, and those
+   * that changed while they were sent.
+   */
   readonly cutOff: readonly RelativePath[];
   /** `newer`: the files that stay as they are on the remote. */
   readonly newer: readonly RelativePath[];
@@ -237,6 +240,8 @@ export interface ChangedName {
   readonly scope: Scope;
   /** Milliseconds since 1970. */
   readonly ctimeMs: number;
+  /** It is no directory and has other names (hard links): through any of them it changes, and one alone is told. */
+  readonly isLinked?: boolean;
 }
 
 /** `folded`: what a wider look covers is not told; `each`: it is. */

@@ -79,6 +79,8 @@ const WATCHED_BELOW_BYTES = 8 * 1024 * 1024;
 const SILENCE_MS = 30_000;
 /** rsync(1): "Error in file I/O", such as a full disk. */
 const BROKEN_FILE = 11;
+/** rsync 3.5.0, of a file whose checksum is not that of what was sent, in a run that goes on to its end. */
+const PUT_INTO_PARTIAL_DIR = /failed verification -- update put into partial-dir/;
 /** In the directories of one run; where more is doubtful, all of a directory is compared by content. */
 const MAX_DOUBTFUL = 10_000;
 /** Of a run that broke off so many files are told that were sent last. */
@@ -499,6 +501,11 @@ function* nameLists(chunks: Iterable<RelativePath[]>): Generator<Buffer> {
   for (const paths of chunks) yield nameList(paths);
 }
 
+/** A file that changed while it was sent is no use as it arrived: with `--partial-dir` it waits there for the next try. */
+function partsKept(complaints: readonly Complaint[]): RelativePath[] {
+  return complaints.flatMap(({ path, text }) => (path !== undefined && PUT_INTO_PARTIAL_DIR.test(text) ? [path] : []));
+}
+
 interface RsyncTask {
   readonly args: readonly string[];
   /** What the log shows instead: thousands of names tell nobody anything. */
@@ -577,13 +584,14 @@ async function runTask(
   const exit = await run.done;
   // A task may run several, one after the other. No message can arrive between two: they follow in one turn.
   port.off('message', cancel);
+  const said = complaints.result();
   return {
     ...NO_RUN,
     ...exit,
     ...(isAstray ? { refused: REPLACED } : {}),
     cancelled,
-    ...complaints.result(),
-    cutOff: cameToItsEnd(exit) ? [] : sentLast.slice(-CUT_OFF_AT_MOST),
+    ...said,
+    cutOff: [...(cameToItsEnd(exit) ? [] : sentLast.slice(-CUT_OFF_AT_MOST)), ...partsKept(said.complaints)],
     filesSent,
     bytesSent,
     durationMs: performance.now() - startedAt,

@@ -110,6 +110,15 @@ describe.each(ways)('a large file whose run %s at half', (_way, breakOff) => {
   });
 });
 
+it('a file that changed while it was sent may have left a part, though the run went on to its end', async () => {
+  plant(bench.source, ['d/f']);
+  const said = 'ERROR: d/f failed verification -- update put into partial-dir.';
+  const rsync = bench.script(`echo '${said}' >&2; exit 23`);
+  const report = await bench.run(treesOf(['d']), { context: { rsync } });
+  expect(report.cutOff).toEqual(['d/f']);
+  expect(judge(report, { deletes: true })).toMatchObject({ kind: 'partial', failed: [{ path: 'd/f' }] });
+});
+
 describe('a part that waits', () => {
   beforeEach(() => {
     plant(bench.source, ['d/big']);
