@@ -210,6 +210,7 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
   const queue = new FilterQueue({
     filter,
     switches: { ...config.events, delete: deletes },
+    dotfiles: config.dotfiles,
     clock,
     times: FILTER_QUEUE_TIMES,
     inspect: (path) => inspect(join(root, path)),
@@ -290,7 +291,13 @@ function createReplica(remote: RemoteConfig, given: RemoteSource, parts: Parts):
     onLinked,
     journal,
     key: `remote ${name} of ${watch}`,
-    fingerprint: JSON.stringify([params.kept, config.excludes, config.events, config.rsync.ssh]),
+    fingerprint: JSON.stringify([
+      params.kept,
+      config.excludes,
+      config.events,
+      config.rsync.ssh,
+      ...(config.dotfiles ? [] : ['no dotfiles']),
+    ]),
   });
 }
 

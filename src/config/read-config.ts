@@ -66,6 +66,7 @@ export function readConfig(
     xfs: readSwitch(only(head, 'fileSystem', report), 'xfs', DEFAULTS.xfs, report),
     excludes: readFilter(only(head, 'filter', report), report),
     events: readEvents(inotify, report),
+    dotfiles: readSwitch(only(inotify, 'dotfiles', report), 'start', DEFAULTS.dotfiles, report),
     ...readDestinations(sersync, purpose, report, diskChecks),
     failLog: readFailLog(only(sersync, 'failLog', report), report),
     ...(crontab === undefined ? {} : { crontab }),

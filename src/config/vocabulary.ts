@@ -30,6 +30,8 @@ export const HEAD: ElementRule = {
         moveTo: START,
         attrib: START,
         modify: START,
+        // Ours, not in 2.5.
+        dotfiles: START,
       },
     },
     sersync: {

@@ -47,7 +47,15 @@ export function isTemporary(name: RelativePath): boolean {
 }
 
 /**
- * The same as arguments for an rsync that walks by itself. They must come after every other filter argument: the first
+ * Whether sersync 2.5 takes a file of this name for a temporary: it begins with a dot, ends with `~`, or is `4913`. Its
+ * events did not count there; a full sync sent it all the same (`<dotfiles>`). Takes a name or a whole path.
+ */
+export function isDotfile(name: RelativePath): boolean {
+  return /^\.|~$|^4913$/.test(nameOf(name));
+}
+
+/**
+ * The temporaries as arguments for an rsync that walks by itself. They must come after every other filter argument: the first
  * rule that matches wins, and ours begin by letting all directories through, which would shield these from rules that
  * follow. rsync has no wildcard for a mix of classes, so the names that lack one of them are let through first.
  */

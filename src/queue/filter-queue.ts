@@ -4,6 +4,7 @@ import type { Filter } from '../core/filter.js';
 import { Hint } from '../core/hint.js';
 import { ROOT, type RelativePath } from '../core/relative-path.js';
 import { effectOf, type EventSwitches } from '../core/event-switches.js';
+import { isDotfile } from '../core/temporaries.js';
 
 export interface FilterQueueTimes {
   /** A file that counts as it grows is released when nothing was written for this long ... */
@@ -19,6 +20,8 @@ export const FILTER_QUEUE_TIMES: FilterQueueTimes = { quietMs: 100, maxQuietMs: 
 export interface FilterQueueOptions {
   readonly filter: Filter;
   readonly switches: EventSwitches;
+  /** `<dotfiles>`: changes of such files count (core/temporaries.ts says which). */
+  readonly dotfiles: boolean;
   readonly clock: Clock;
   readonly times: FilterQueueTimes;
   /** What a new name is: an ordinary file with one link has a writer who will close it. */
@@ -74,7 +77,7 @@ export class FilterQueue {
   touched(path: RelativePath, hint: Hint): void {
     const { filter, switches, clock } = this.#options;
     const isDirectory = (hint & Hint.directory) !== 0;
-    if (filter.isExcluded(path, isDirectory)) return;
+    if (filter.isExcluded(path, isDirectory) || this.#isSilent(path, isDirectory)) return;
     const effect = effectOf(hint, switches);
     const now = clock.now();
 
@@ -150,8 +153,14 @@ export class FilterQueue {
     this.#release(path, isDirectory && path === ROOT ? 'listing' : 'entry', false, since);
   }
 
+  /** A file whose changes do not count because of its name. Directories of such names are ordinary. */
+  #isSilent(path: RelativePath, isDirectory: boolean): boolean {
+    return !this.#options.dotfiles && !isDirectory && isDotfile(path);
+  }
+
   #releaseFile(path: RelativePath, now: number): void {
-    if (!this.#options.filter.isExcluded(path, false)) this.#release(path, 'entry', false, now);
+    if (!this.#options.filter.isExcluded(path, false) && !this.#isSilent(path, false))
+      this.#release(path, 'entry', false, now);
   }
 
   #release(path: RelativePath, scope: DirtyPath['scope'], gone: boolean, since: number): void {

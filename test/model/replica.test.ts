@@ -77,6 +77,7 @@ async function live(seed: number): Promise<Outcome> {
     const queue = new FilterQueue({
       filter: createFilter({ excludes: [], patterns: [] }),
       switches: DEFAULTS.events,
+      dotfiles: true,
       clock,
       times: FILTER_QUEUE_TIMES,
       inspect: (path) => (disk.get(path) === undefined ? 'missing' : 'file'),

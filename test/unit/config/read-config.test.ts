@@ -40,6 +40,7 @@ describe('defaults', () => {
     plugins: [],
     deleteLimitPercent: 50,
     auditMinutes: 60,
+    dotfiles: true,
     watcher: 'auto',
   };
 
@@ -94,6 +95,7 @@ describe('values', () => {
       { head: '<inotify><delete start="false"/><attrib start="true"/></inotify>' },
       { events: { ...DEFAULTS.events, delete: false, attrib: true } },
     ],
+    ['dotfiles off', { head: '<inotify><dotfiles start="false"/></inotify>' }, { dotfiles: false }],
     [
       'filter expressions, each once',
       {

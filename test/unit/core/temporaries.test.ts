@@ -1,5 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { isTemporary, temporaryRules } from '../../../src/core/temporaries.js';
+import { isDotfile, isTemporary, temporaryRules } from '../../../src/core/temporaries.js';
+
+describe('isDotfile tells what sersync 2.5 passes over', () => {
+  test.each(['.', '.env', 'd/.env', '..', 'a~', '~', 'd/4913', '4913'])('%s', (name) => {
+    expect(isDotfile(name)).toBe(true);
+  });
+
+  test.each(['', 'a', 'a.b', '~a', 'a~b', '4913a', '.d/a', 'd~/a', '4913/a'])('but not %j', (name) => {
+    expect(isDotfile(name)).toBe(false);
+  });
+});
 
 describe('isTemporary', () => {
   test.each([

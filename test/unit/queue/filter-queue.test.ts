@@ -23,10 +23,11 @@ class Bench {
   readonly files: RelativePath[] = [];
   #released: DirtyPath[] = [];
 
-  constructor(switches: Partial<EventSwitches> = {}, excludes: readonly string[] = []) {
+  constructor(switches: Partial<EventSwitches> = {}, excludes: readonly string[] = [], dotfiles = true) {
     this.queue = new FilterQueue({
       filter: createFilter({ excludes, patterns: [] }),
       switches: { ...SHIPPED, ...switches },
+      dotfiles,
       clock: this.clock,
       times: TIMES,
       inspect: (path) => (this.missing.has(path) ? 'missing' : this.others.has(path) ? 'other' : 'file'),
@@ -270,6 +271,36 @@ describe('the oldest file that is waited for', () => {
     expect(bench.queue.oldest()).toBeUndefined();
     bench.touch('log', Hint.modified);
     expect(bench.queue.oldest()).toBe(bench.startedAt + 11_000);
+  });
+});
+
+describe('a file whose name begins with a dot, ends with ~ or is 4913', () => {
+  const SILENT = ['.env', 'd/.hidden', '.x/.y', '..a'];
+
+  test.each(SILENT)('%s counts like any other where dotfiles are on', (path) => {
+    expect(new Bench().touch(path, Hint.created | Hint.closed)).toEqual([path]);
+    expect(new Bench().touch(path, Hint.removed)).toEqual([`-${path}`]);
+  });
+
+  test.each(SILENT)('%s does not count where they are off, whatever happens to it', (path) => {
+    const bench = new Bench({ attrib: true, createFile: true, modify: true }, [], false);
+    for (const [name, bit] of Object.entries(Hint)) {
+      if (name !== 'directory') expect(bench.touch(path, bit), name).toEqual([]);
+    }
+    expect(bench.advance(60_000)).toEqual([]);
+  });
+
+  test('is no directory: one of such a name counts, with all that is in it', () => {
+    const bench = new Bench({}, [], false);
+    expect(bench.touch('.git', Hint.created | DIRECTORY)).toEqual(['.git/**']);
+    expect(bench.touch('.git/config', Hint.modified | Hint.closed)).toEqual(['.git/config']);
+    expect(bench.touch('.git', Hint.removed | DIRECTORY)).toEqual(['-.git']);
+  });
+
+  test('is left out of a new directory whose files alone count', () => {
+    const bench = new Bench({ createFolder: false }, [], false);
+    bench.files.push('d/a', 'd/.env');
+    expect(bench.touch('d', Hint.created | DIRECTORY)).toEqual(['d/a']);
   });
 });
 

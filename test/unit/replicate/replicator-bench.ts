@@ -98,6 +98,7 @@ export class ReplicatorBench {
     this.queue = new FilterQueue({
       filter: createFilter({ excludes: [], patterns: [] }),
       switches: DEFAULTS.events,
+      dotfiles: true,
       clock,
       times: FILTER_QUEUE_TIMES,
       inspect: () => 'file',
