@@ -173,6 +173,8 @@ export class World {
       port: this.remotes[0]!.proxy.at.port,
       auth: { users: USER, passwordFile },
       timeoutSeconds: TIMEOUT_SECONDS,
+      // Not the shipped -artuz: older files replace newer ones, and must arrive.
+      params: '-artz',
       // Modes are changed, and must arrive.
       switches: { attrib: true },
       debug: true,

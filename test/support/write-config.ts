@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 
 import type { EventSwitches } from '../../src/config/config.js';
 
@@ -8,73 +9,114 @@ export interface ConfigOptions {
   readonly port?: number;
   /** What differs from the switches of the shipped file. */
   readonly switches?: Partial<EventSwitches>;
-  /** Default: `-artz`, with which a remote can be equal (the customary `-u` keeps what is newer there). */
+  readonly dotfiles?: boolean;
+  /** Default: the shipped `-artuz`. With `-u` a name that is newer on the remote stays there; `-artz` makes it equal. */
   readonly params?: string;
   readonly debug?: boolean;
   /** `<filter>` expressions. */
   readonly excludes?: readonly string[];
   readonly auth?: { readonly users: string; readonly passwordFile: string };
   readonly timeoutSeconds?: number;
+  readonly ssh?: boolean;
   readonly failLog: string;
   /** Minutes. */
   readonly timeToExecute?: number;
   readonly crontab?: { readonly schedule: string; readonly excludes?: readonly string[] };
 }
 
-const SHIPPED_SWITCHES: EventSwitches = {
-  delete: true,
-  createFolder: true,
-  createFile: false,
-  closeWrite: true,
-  moveFrom: true,
-  moveTo: true,
-  attrib: false,
-  modify: false,
-};
-
 export function writeConfig(file: string, options: ConfigOptions): void {
   writeFileSync(file, confxml(options));
 }
 
-/** A configuration in the shape and the order of the shipped conf/confxml.xml. */
+/** conf/confxml.xml, which is the file that 2.5.4 ships, edited as people edit it: by the number of the line. */
 export function confxml(options: ConfigOptions): string {
-  const { auth, crontab } = options;
-  return `<?xml version="1.0" encoding="UTF-8"?>
-<head version="2.5">
-    <host hostip="localhost" port="8008"></host>
-    <debug start="${options.debug ?? false}"/>
-    <fileSystem xfs="false"/>
-    <filter start="${options.excludes !== undefined}">
-${exclusions(options.excludes, 8)}    </filter>
-    <inotify>
-${Object.entries({ ...SHIPPED_SWITCHES, ...options.switches })
-  .map(([name, on]) => `        <${name} start="${on}"/>\n`)
-  .join('')}    </inotify>
-    <sersync>
-        <localpath watch=${quote(options.watch)}>
-${options.remotes.map(({ ip, name }) => `            <remote ip=${quote(ip)} name=${quote(name)}/>\n`).join('')}        </localpath>
-        <rsync>
-            <commonParams params=${quote(options.params ?? '-artz')}/>
-            <auth start="${auth !== undefined}" users=${quote(auth?.users ?? 'root')} passwordfile=${quote(auth?.passwordFile ?? '/etc/rsync.pas')}/>
-            <userDefinedPort start="${options.port !== undefined}" port="${options.port ?? 874}"/>
-            <timeout start="${options.timeoutSeconds !== undefined}" time="${options.timeoutSeconds ?? 100}"/>
-            <ssh start="false"/>
-        </rsync>
-        <failLog path=${quote(options.failLog)} timeToExecute="${options.timeToExecute ?? 60}"/>
-        <crontab start="${crontab !== undefined}" schedule=${quote(crontab?.schedule ?? '600')}>
-            <crontabfilter start="${crontab?.excludes !== undefined}">
-${exclusions(crontab?.excludes, 16)}            </crontabfilter>
-        </crontab>
-        <plugin start="false" name="command"/>
-    </sersync>
-</head>
-`;
+  const {
+    watch,
+    remotes,
+    port,
+    switches,
+    dotfiles,
+    params,
+    debug,
+    excludes,
+    auth,
+    timeoutSeconds,
+    ssh,
+    failLog,
+    timeToExecute,
+    crontab,
+  } = options;
+  const file = new ShippedFile();
+  if (debug !== undefined) file.set(4, 'debug', { start: debug });
+  if (excludes !== undefined) {
+    file.set(6, 'filter', { start: true });
+    file.replace(7, 10, excludes.map(exclude));
+  }
+  Object.entries(switches ?? {}).forEach(([name, on]) => {
+    file.set(13 + SWITCHES.indexOf(name), name, { start: on });
+  });
+  if (dotfiles !== undefined) file.insertAfter(20, [`<dotfiles start="${dotfiles}"/>`]);
+  file.set(24, 'localpath', { watch });
+  file.replace(
+    25,
+    25,
+    remotes.map(({ ip, name }) => `<remote ip=${quote(ip)} name=${quote(name)}/>`),
+  );
+  if (params !== undefined) file.set(30, 'commonParams', { params });
+  if (auth !== undefined) file.set(31, 'auth', { start: true, users: auth.users, passwordfile: auth.passwordFile });
+  if (port !== undefined) file.set(32, 'userDefinedPort', { start: true, port });
+  if (timeoutSeconds !== undefined) file.set(33, 'timeout', { start: true, time: timeoutSeconds });
+  if (ssh !== undefined) file.set(34, 'ssh', { start: ssh });
+  // Its own one for each: the shipped one, in /tmp, belongs to the machine's service.
+  file.set(36, 'failLog', { path: failLog });
+  if (timeToExecute !== undefined) file.set(36, 'failLog', { timeToExecute });
+  if (crontab !== undefined) file.set(37, 'crontab', { start: true, schedule: crontab.schedule });
+  if (crontab?.excludes !== undefined) {
+    file.set(38, 'crontabfilter', { start: true });
+    file.replace(39, 40, crontab.excludes.map(exclude));
+  }
+  return file.text();
 }
 
-function exclusions(expressions: readonly string[] | undefined, indent: number): string {
-  return (expressions ?? [])
-    .map((expression) => `${' '.repeat(indent)}<exclude expression=${quote(expression)}></exclude>\n`)
-    .join('');
+const SHIPPED = resolve(import.meta.dirname, '../../conf/confxml.xml');
+/** In the order of the file. */
+const SWITCHES = ['delete', 'createFolder', 'createFile', 'closeWrite', 'moveFrom', 'moveTo', 'attrib', 'modify'];
+
+/** The shipped file, its lines counted from 1 as an editor does, also after edits that make them more or fewer. */
+class ShippedFile {
+  readonly #lines = readFileSync(SHIPPED, 'utf8').split('\n');
+
+  /** Gives attributes of the element on a line other values. */
+  set(number: number, element: string, values: Readonly<Record<string, string | number | boolean>>): void {
+    let line = this.#line(number);
+    for (const [name, value] of Object.entries(values)) {
+      const pattern = new RegExp(`(<${element}\\b[^>]*?\\b${name}=)"[^"]*"`);
+      if (!pattern.test(line)) throw new Error(`line ${number} of ${SHIPPED} has no <${element} ${name}=...>: ${line}`);
+      line = line.replace(pattern, (_, before: string) => before + quote(String(value)));
+    }
+    this.#lines[number - 1] = line;
+  }
+
+  /** Puts other lines in place of some. */
+  replace(from: number, to: number, lines: readonly string[]): void {
+    for (let number = from; number <= to; number++) this.#lines[number - 1] = number === from ? lines.join('\n') : '';
+  }
+
+  insertAfter(number: number, lines: readonly string[]): void {
+    this.replace(number, number, [this.#line(number), ...lines]);
+  }
+
+  text(): string {
+    return this.#lines.join('\n');
+  }
+
+  #line(number: number): string {
+    return this.#lines[number - 1] ?? '';
+  }
+}
+
+function exclude(expression: string): string {
+  return `<exclude expression=${quote(expression)}></exclude>`;
 }
 
 /** A value as an XML attribute. */
@@ -82,6 +124,7 @@ function quote(value: string): string {
   const escaped = value
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
     .replaceAll('"', '&quot;')
     .replaceAll('\n', '&#10;');
   return `"${escaped}"`;

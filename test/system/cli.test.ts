@@ -496,7 +496,7 @@ describe('a signal', () => {
 
   /** A large file on its way, at so many bytes a second. */
   async function startSlowTransfer(bytes: number, bwlimit: string): Promise<SersyncProcess> {
-    const sersync = await bench.startSynced({ params: `-art --bwlimit=${bwlimit}` });
+    const sersync = await bench.startSynced({ params: `-artu --bwlimit=${bwlimit}` });
     writeFileSync(bench.path('source/large'), Buffer.alloc(bytes, 'noise to send'));
     await eventually(
       () => readdirSync(bench.remotes[0]!).some((name) => name.startsWith('.large.')),

@@ -93,7 +93,7 @@ describe('a remote that does not work', () => {
 
   it('breaks off in the middle of a large file, and has it whole afterwards', async () => {
     const [daemon] = await bench.startDaemons(1);
-    await bench.startSynced({ params: '-artz --bwlimit=20m' });
+    await bench.startSynced({ params: '-artuz --bwlimit=20m' });
     writeFileSync(bench.path('source/large'), Buffer.alloc(60_000_000, 'noise to send'));
     await eventually(
       () => readdirSync(daemon!.path()).some((name) => name.startsWith('.large.')),
@@ -153,7 +153,8 @@ describe('crontab', () => {
   ])('$title repairs what was deleted, changed and added by hand on the remote', async ({ schedule, withinMs }) => {
     const [daemon] = await bench.startDaemons(1);
     plantFiles(100);
-    const sersync = await bench.startSynced({ crontab: { schedule } });
+    // With -u what was changed by hand, and so is newer, would stay.
+    const sersync = await bench.startSynced({ crontab: { schedule }, params: '-artz' });
 
     rmSync(join(daemon!.path(), 'directory-1/file-1'));
     rmSync(join(daemon!.path(), 'directory-2'), { recursive: true });

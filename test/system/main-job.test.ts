@@ -5,6 +5,7 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -27,6 +28,8 @@ interface Operation {
   /** What is there before, and everywhere, when the change is made. */
   readonly before?: (at: Place) => void;
   readonly change: (at: Place) => void;
+  /** Names that are newer on the remote than what takes their place here, and that `-u` keeps there. */
+  readonly keptByUpdate?: { readonly names: RegExp; readonly isTold: boolean };
 }
 
 interface Place {
@@ -171,7 +174,10 @@ const OPERATIONS: readonly Operation[] = [
       plantTree(at('one'), 5, 3, 'of one');
       plantTree(at('two'), 5, 3, 'of two, longer');
       writeFileSync(at('one/only in one'), '1');
+      for (const path of directoriesOf(at('one'))) makeOld(at(`one/${path}`));
     },
+    // Not told: a directory that comes as a whole is not asked what of it is newer there.
+    keptByUpdate: { names: /^two\/directory-\d\/file-\d$/, isTold: false },
     change: (at) => {
       renameSync(at('one'), at('three'));
       renameSync(at('two'), at('one'));
@@ -186,6 +192,7 @@ const OPERATIONS: readonly Operation[] = [
       // Not in one tick of the kernel's clock: by size and time alone rsync could not tell them apart.
       utimesSync(at('one'), 1_000_000_000, 1_000_000_000);
     },
+    keptByUpdate: { names: /^two$/, isTold: true },
     change: (at) => {
       renameSync(at('one'), at('three'));
       renameSync(at('two'), at('one'));
@@ -340,16 +347,29 @@ const CHMOD: Operation = {
   },
 };
 
-const VARIANTS: readonly { name: string; config: Partial<ConfigOptions>; operations: readonly Operation[] }[] = [
-  { name: 'the shipped switches', config: {}, operations: OPERATIONS },
+interface Variant {
+  readonly name: string;
+  readonly config: Partial<ConfigOptions>;
+  readonly operations: readonly Operation[];
+  /** `-u` is among the params. */
+  readonly keepsNewer: boolean;
+}
+
+const VARIANTS: readonly Variant[] = [
+  // Edited as everybody must: what is watched, the remotes, their port, and the password that they ask for.
+  { name: 'the shipped configuration', config: {}, operations: OPERATIONS, keepsNewer: true },
   {
-    name: 'all switches on',
-    config: { switches: { attrib: true, createFile: true, modify: true } },
+    name: 'all switches on and without -u',
+    config: { switches: { attrib: true, createFile: true, modify: true }, params: '-artz' },
     operations: [...OPERATIONS, CHMOD],
+    keepsNewer: false,
   },
 ];
 
-describe.each(VARIANTS)('with three remotes and $name', ({ config, operations }) => {
+const USER = 'backup';
+const PASSWORD = 'secret';
+
+describe.each(VARIANTS)('with three remotes and $name', ({ config, operations, keepsNewer }) => {
   let bench: TestBench;
   let sersync: SersyncProcess;
   /** Directories of operations that failed: they are one failed test, not one for each operation that follows. */
@@ -357,14 +377,15 @@ describe.each(VARIANTS)('with three remotes and $name', ({ config, operations })
 
   beforeAll(async () => {
     bench = new TestBench('main-job');
-    await bench.startDaemons(3);
+    await bench.startDaemons(3, { secrets: { [USER]: PASSWORD } });
     plantTree(bench.path('source/initial'), 50, 10);
     for (const [index, operation] of operations.entries()) {
       mkdirSync(bench.path(`source/${index}`));
       mkdirSync(bench.path(`outside/${index}`), { recursive: true });
       operation.before?.(placeOf(bench, index));
     }
-    sersync = await bench.startSersync(config);
+    writeFileSync(bench.path('password'), PASSWORD, { mode: 0o600 });
+    sersync = await bench.startSersync({ ...config, auth: { users: USER, passwordFile: bench.path('password') } });
   });
 
   afterAll(() => bench.close());
@@ -378,13 +399,23 @@ describe.each(VARIANTS)('with three remotes and $name', ({ config, operations })
     );
   });
 
-  for (const [index, { title, change }] of operations.entries()) {
-    it(`${title} is on every remote within 3 s`, async () => {
+  for (const [index, { title, change, keptByUpdate }] of operations.entries()) {
+    const isKept = keepsNewer && keptByUpdate !== undefined;
+    it(`${title} is on every remote within 3 s${isKept ? ', but for what is newer there' : ''}`, async () => {
       change(placeOf(bench, index));
 
       broken.add(`${index}`);
-      await bench.untilSame({ withinMs: WITHIN_MS, isExcluded: (path) => path !== `${index}` && broken.has(path) });
+      await bench.untilSame({
+        withinMs: WITHIN_MS,
+        isExcluded: (path) => (path !== `${index}` && broken.has(path)) || isKeptThere(path),
+      });
       broken.delete(`${index}`);
+      if (!isKept || !keptByUpdate.isTold) return;
+      await eventually(
+        () => bench.remotes.every((_, remote) => newerNames(remote).some(isKeptThere)),
+        { withinMs: 5_000 },
+        () => `the log does not tell of each remote what is newer there:\n${sersync.transcript()}`,
+      );
     });
   }
 
@@ -393,7 +424,7 @@ describe.each(VARIANTS)('with three remotes and $name', ({ config, operations })
       writeFileSync(Buffer.concat([locate(bench.source, directory), Buffer.from('/later')]), directory);
     }
 
-    await bench.untilSame({ withinMs: WITHIN_MS });
+    await bench.untilSame({ withinMs: WITHIN_MS, isExcluded: isKeptThere });
   });
 
   it('nothing failed on the way, and nobody asked for a walk of the whole tree again', () => {
@@ -402,6 +433,17 @@ describe.each(VARIANTS)('with three remotes and $name', ({ config, operations })
     expect(sersync.log.filter((line) => line.level === 'error')).toEqual([]);
     expect(sersync.events('resync:started').map((line) => line['reason'])).toHaveLength(3);
   });
+
+  function isKeptThere(path: string): boolean {
+    const [, index = '', rest = ''] = /^(\d+)\/(.*)$/.exec(path) ?? [];
+    return keepsNewer && operations[Number(index)]?.keptByUpdate?.names.test(rest) === true;
+  }
+
+  /** What the log says to be newer on a remote. */
+  function newerNames(remote: number): string[] {
+    const lines = sersync.events('path:newer', { remote: bench.remoteName(bench.daemons[remote]!) });
+    return lines.map((line) => String(line['path']));
+  }
 });
 
 describe('the switches', () => {
@@ -470,7 +512,7 @@ describe('a write through a mapping in place', () => {
   });
 });
 
-describe('with the customary -u', () => {
+describe('with the shipped -u', () => {
   let bench: TestBench;
   let sersync: SersyncProcess;
 
@@ -478,7 +520,7 @@ describe('with the customary -u', () => {
     bench = new TestBench('update');
     await bench.startDaemons(1);
     writeFileSync(bench.path('source/page'), 'ours');
-    sersync = await bench.startSynced({ params: '-artuz' });
+    sersync = await bench.startSynced();
   });
 
   afterAll(() => bench.close());
@@ -515,6 +557,13 @@ function plantTree(root: string, directories: number, files: number, content = '
     for (let file = 0; file < files; file++) {
       writeFileSync(join(path, `file-${file}`), `${content} ${directory}/${file}\n`);
     }
+  }
+}
+
+/** Sets the times of the files in a directory to long ago. */
+function makeOld(directory: string): void {
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    if (entry.isFile()) utimesSync(join(directory, entry.name), 1_000_000_000, 1_000_000_000);
   }
 }
 
