@@ -10,7 +10,7 @@ readonly NODE_MAJOR=20
 
 # What to install (Debian's names) where a command is missing.
 readonly RUN_TOOLS=(rsync:rsync)
-readonly TEST_TOOLS=(rsync:rsync git:git ssh:openssh-client ps:procps tar:tar script:bsdutils unshare:util-linux)
+readonly TEST_TOOLS=(rsync:rsync git:git ssh:openssh-client sshd:openssh-server ps:procps tar:tar script:bsdutils unshare:util-linux)
 
 say() { printf '==> %s\n' "$*" >&2; }
 
@@ -30,6 +30,8 @@ ensure_node() {
 # ensure_tools COMMAND:PACKAGE...
 ensure_tools() {
   local pair packages=()
+  # sshd lies where only root's PATH leads.
+  local PATH="$PATH:/usr/sbin"
   for pair in "$@"; do
     command -v "${pair%%:*}" >/dev/null || packages+=("${pair#*:}")
   done
@@ -44,7 +46,21 @@ ensure_tools() {
   fi
   say "installing ${packages[*]}"
   apt-get update -qq >&2
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+  without_services apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+}
+
+# Runs apt-get so that no package starts a service of its own: the tests' sshd and rsync daemons are theirs alone
+# (policy-rc.d is what Debian's packages ask; one that is there already stays).
+without_services() {
+  local policy=/usr/sbin/policy-rc.d status=0 is_ours=""
+  if [[ ! -e "$policy" ]]; then
+    is_ours=1
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+  fi
+  DEBIAN_FRONTEND=noninteractive "$@" || status=$?
+  [[ -z "$is_ours" ]] || rm -f "$policy"
+  return "$status"
 }
 
 ensure_modules() {

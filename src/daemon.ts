@@ -23,11 +23,12 @@ import { scheduleResync } from './schedule/resync-schedule.js';
 import { heldDeletionsOf, rootStatusOf } from './service-status.js';
 import { DeleteMemory } from './transfer/delete-memory.js';
 import { DELETES_BY_RULES } from './transfer/delete-rules.js';
-import { findLauncher } from './transfer/launcher.js';
+import { endsWithService, findLauncher } from './transfer/launcher.js';
 import { TransferPool } from './transfer/pool.js';
 import { LIST_ON_STDIN, readParams, remoteName, type RemoteTarget } from './transfer/rsync-args.js';
 import { checkRsync } from './transfer/rsync-version.js';
 import { Source } from './transfer/source.js';
+import { shareConnection } from './transfer/ssh-master.js';
 import { readPresent, touchClock } from './watch/kernel-time.js';
 import { selectWatcher } from './watch/select-watcher.js';
 import { ThreadWalker } from './watch/tree-walker.js';
@@ -116,6 +117,7 @@ export async function startService(config: Config, options: ServiceOptions): Pro
       launcher: findLauncher(),
       journal,
       stateDirectory,
+      release,
     };
     const replicators: Replicator[] = [];
     for (const localPath of config.localPaths) replicators.push(createReplicator(localPath, parts));
@@ -196,6 +198,8 @@ interface Parts {
   readonly launcher: readonly string[];
   readonly journal: Journal;
   readonly stateDirectory: string | undefined;
+  /** Closed after the runs have ended. */
+  readonly release: Releases;
 }
 
 function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Replicator {
@@ -263,24 +267,33 @@ function createReplica(remote: RemoteConfig, given: RemoteSource, parts: Parts):
   const params = readParams(config.rsync.params);
   const target: RemoteTarget = { ...config.rsync, ...remote, params: params.kept };
   const name = remoteName(target);
+  const { launcher, stateDirectory, release } = parts;
+  const shared = shareConnection(target, {
+    launcher,
+    endsWithUs: endsWithService(launcher),
+    stateDirectory,
+    clock,
+  });
+  if (shared !== undefined) release.push(() => shared.master.close());
   const memory = new DeleteMemory(clock, () => {
     events.emit('remote:outdated', { remote: name, ...DELETES_BY_RULES });
   });
   const context = {
     rsync: parts.rsync,
-    launcher: parts.launcher,
+    launcher,
     cwd,
     root,
-    target,
+    target: shared?.target ?? target,
     deletes,
     keepsNewer: params.keepsNewer,
     excludes: config.excludes,
     crontabPatterns: config.crontab?.excludes ?? [],
   };
   const percent = config.deleteLimitPercent;
+  const transport = pool.transport(context, memory, guard);
   return new Replica({
     name,
-    transport: pool.transport(context, memory, guard),
+    transport: shared?.master.around(transport) ?? transport,
     clock,
     random: Math.random,
     events,

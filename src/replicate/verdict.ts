@@ -213,14 +213,19 @@ const CONNECTION_TEXTS: readonly (KnownText & {
     hint: 'check <auth passwordfile>: the file must exist and hold the password alone',
   },
   {
-    pattern: /Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED/,
+    pattern: /REMOTE HOST IDENTIFICATION HAS CHANGED/,
     kind: 'rejected',
-    hint: 'connect once by hand with ssh as the user that runs this service and check the host key (known_hosts)',
+    hint: "the host shows another key than known_hosts of the user that runs this service has: find out why; if it is right, 'ssh-keygen -R HOST' ('[HOST]:PORT' with a port of its own), then ssh-keyscan as for a new host",
+  },
+  {
+    pattern: /Host key verification failed/,
+    kind: 'rejected',
+    hint: "the host key is not known to the user that runs this service: 'ssh-keyscan -p PORT HOST >> ~/.ssh/known_hosts', and compare it with the host's own ('ssh-keygen -lf')",
   },
   {
     pattern: /Permission denied \((?:publickey|password|keyboard-interactive|gssapi|hostbased)/,
     kind: 'rejected',
-    hint: "the remote accepts no key of the user that runs this service: add it to the remote's authorized_keys",
+    hint: `the remote accepts no key of the user that runs this service: make one without a passphrase (ssh-keygen -N ""), and add it to the remote's authorized_keys (ssh-copy-id -p PORT USER@HOST)`,
   },
   {
     // rsync issue 910: 3.4.3 and distributions' builds with its security fixes (seen: Debian's 3.2.7-1+deb12u6).

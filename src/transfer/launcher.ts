@@ -20,3 +20,8 @@ const LAUNCHERS = [[...PUSHES_NOBODY_ASIDE, ...ENDS_WITH_US], ENDS_WITH_US, PUSH
 export function findLauncher(): readonly string[] {
   return LAUNCHERS.find(([program = '', ...args]) => spawnSync(program, [...args, 'true']).status === 0) ?? [];
 }
+
+/** Whether what it starts ends with the service, also when that is killed. */
+export function endsWithService(launcher: readonly string[]): boolean {
+  return launcher.includes('--pdeathsig');
+}

@@ -14,6 +14,8 @@ export interface RemoteTarget {
   readonly port?: number;
   readonly auth?: { readonly users: string; readonly passwordFile: string };
   readonly timeoutSeconds?: number;
+  /** With ssh: the socket of a connection that runs share, where there is one (ssh-master.ts). */
+  readonly controlPath?: string;
   /** `commonParams` as `readParams` leaves them. */
   readonly params: readonly string[];
 }
@@ -256,16 +258,15 @@ function rsyncArgs(target: RemoteTarget, run: RunArgs, options: readonly string[
   ];
 }
 
-function connectionArgs({ ssh, port, auth, timeoutSeconds, params }: RemoteTarget, isWatched: boolean): string[] {
+function connectionArgs(target: RemoteTarget, isWatched: boolean): string[] {
+  const { ssh, port, auth, timeoutSeconds, params, controlPath } = target;
   const has = (option: string): boolean => params.some((word) => word === option || word.startsWith(`${option}=`));
   const args: string[] = [];
   const timeout = timeoutSeconds ?? (isWatched ? undefined : DEFAULT_TIMEOUT_SECONDS);
   if (timeout !== undefined && !has('--timeout')) args.push(`--timeout=${timeout}`);
   if (ssh) {
-    // The user's own -e wins. BatchMode: nobody is there to type a password.
-    if (!params.some((word) => word === '--rsh' || /^(-[a-zA-Z]*e|--rsh=)/.test(word))) {
-      args.push('-e', port === undefined ? 'ssh -o BatchMode=yes' : `ssh -o BatchMode=yes -p ${port}`);
-    }
+    // The user's own wins.
+    if (!hasOwnShell(params)) args.push('-e', sshCommand(port, controlPath));
     return args;
   }
   // Without it each push waits four times for a delayed ACK: 0.17 s instead of 10 ms for one small file.
@@ -274,6 +275,20 @@ function connectionArgs({ ssh, port, auth, timeoutSeconds, params }: RemoteTarge
   if (port !== undefined) args.push(`--port=${port}`);
   if (auth !== undefined) args.push(`--password-file=${auth.passwordFile}`);
   return args;
+}
+
+/** BatchMode: nobody is there to type a password. */
+export const SSH: readonly string[] = ['ssh', '-o', 'BatchMode=yes'];
+
+/** Whether the params say by themselves how rsync gets to the remote. */
+export function hasOwnShell(params: readonly string[]): boolean {
+  return params.some((word) => word === '--rsh' || /^(-[a-zA-Z]*e|--rsh=)/.test(word));
+}
+
+/** One word for rsync, which splits it at blanks. */
+function sshCommand(port: number | undefined, controlPath: string | undefined): string {
+  const shared = controlPath === undefined ? [] : ['-o', 'ControlMaster=no', '-o', `ControlPath=${controlPath}`];
+  return [...SSH, ...shared, ...(port === undefined ? [] : ['-p', `${port}`])].join(' ');
 }
 
 function destinationOf({ ip, name, ssh, auth }: RemoteTarget): string {

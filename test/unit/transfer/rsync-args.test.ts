@@ -181,6 +181,12 @@ describe('the arguments of a run', () => {
     ['a timeout', { timeoutSeconds: 100 }, ['--timeout=100'], '10.0.0.1::backup/'],
     ['IPv6', { ip: '::1' }, [], '[::1]::backup/'],
     ['ssh', { ssh: true, name: '/data' }, ['-e', 'ssh -o BatchMode=yes'], '10.0.0.1:/data/'],
+    [
+      'ssh through a shared connection',
+      { ssh: true, name: '/data', port: 22, controlPath: '/s/ssh-1' },
+      ['ssh -o BatchMode=yes -o ControlMaster=no -o ControlPath=/s/ssh-1 -p 22'],
+      '10.0.0.1:/data/',
+    ],
     ['ssh and a port', { ssh: true, name: '/data', port: 22022 }, ['ssh -o BatchMode=yes -p 22022'], '10.0.0.1:/data/'],
   ])('reaches %s', (_title, change, options, destination) => {
     const args = entriesArgs({ ...target, ...change }, run);
