@@ -4,7 +4,7 @@ import { join as joinPaths } from 'node:path';
 import type { Config, LocalPathConfig, RemoteConfig } from './config/config.js';
 import { createFilter, type Filter } from './core/filter.js';
 
-import { decode, fromText, join, toBytes, type RelativePath } from './core/relative-path.js';
+import { fromText, join, toBytes, type RelativePath } from './core/relative-path.js';
 import { systemClock, type Clock } from './clock.js';
 import { messageOf, SersyncError, StartError } from './errors.js';
 import { createEvents, type Events } from './events.js';
@@ -25,7 +25,7 @@ import { DeleteMemory } from './transfer/delete-memory.js';
 import { DELETES_BY_RULES } from './transfer/delete-rules.js';
 import { endsWithService, findLauncher } from './transfer/launcher.js';
 import { TransferPool } from './transfer/pool.js';
-import { LIST_ON_STDIN, readParams, remoteName, type RemoteTarget } from './transfer/rsync-args.js';
+import { LIST_ON_STDIN, LIST_SOURCE, readParams, remoteName, type RemoteTarget } from './transfer/rsync-args.js';
 import { checkRsync } from './transfer/rsync-version.js';
 import { Source } from './transfer/source.js';
 import { shareConnection } from './transfer/ssh-master.js';
@@ -363,7 +363,7 @@ function keepFailLog(replicators: readonly Replicator[], { config, events, clock
             remote: replica.name,
             path,
             errno: failure.exitCode,
-            command: commandFor(root, path, failure.command),
+            ...commandFor(root, path, failure.command),
             reason: failure.reason,
           })),
         ),
@@ -386,12 +386,15 @@ function keepFailLog(replicators: readonly Replicator[], { config, events, clock
   };
 }
 
-/** The command that brings one name over by hand, from any directory. */
-function commandFor(root: string, path: RelativePath, command: readonly string[]): string[] {
-  const list = command.indexOf(LIST_ON_STDIN[0] ?? '');
-  if (list < 0) return [...command];
-  const source = `${root === '/' ? '' : root}/./${decode(path)}`;
-  return [...command.slice(0, list), source, ...command.slice(list + LIST_ON_STDIN.length)];
+/** The command that brings one name over by hand, from any directory: the one that failed, with this name alone. */
+function commandFor(
+  root: string,
+  path: RelativePath,
+  command: readonly string[],
+): { readonly command: readonly string[]; readonly input?: string } {
+  const source = command.lastIndexOf(LIST_SOURCE);
+  if (!command.includes(LIST_ON_STDIN[0] ?? '') || source < 0) return { command };
+  return { command: command.with(source, root === '/' ? root : `${root}/`), input: `./${path}` };
 }
 
 /** What was opened, to be closed in reverse order. */

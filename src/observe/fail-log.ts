@@ -1,6 +1,6 @@
 import { closeSync, constants, fchmodSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import type { Clock } from '../clock.js';
-import { display, type RelativePath } from '../core/relative-path.js';
+import { decode, display, type RelativePath } from '../core/relative-path.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../logger.js';
 
@@ -10,8 +10,10 @@ export interface Failure {
   readonly path: RelativePath;
   /** rsync's exit code. */
   readonly errno: number;
-  /** The command that failed, in words. */
+  /** The command that brings the name over by hand, in words ... */
   readonly command: readonly string[];
+  /** ... and the name that it reads from its standard input, bytes as in `RelativePath`, if it reads one. */
+  readonly input?: string;
   /** For a person. */
   readonly reason: string;
 }
@@ -28,7 +30,8 @@ const INTERVAL_MS = 1_000;
 
 /**
  * `<failLog path>`: what has not arrived yet, for people, in the shape of sersync 2.5's script. The service never reads
- * or executes it; every command in it is quoted for a shell all the same. Written at most once a second.
+ * or executes it; every command in it can be pasted into any shell all the same, in any directory, and brings over the one
+ * name. Written at most once a second.
  *
  * The customary place is a name in /tmp, where anybody may put something else: a link, another kind of file, a file
  * with several names or of another owner is refused (told once). An old script that everybody could write and that
@@ -87,9 +90,9 @@ export class FailLog {
 /** The file's content. One line an entry and part: nothing in a name or a message can begin a line of its own. */
 export function renderFailures(failures: readonly Failure[]): string {
   const listed = failures.slice(0, MAX_LISTED).map(
-    ({ remote, path, errno, command, reason }) => `#errno ${errno}
+    ({ remote, path, errno, command, input, reason }) => `#errno ${errno}
 # ${oneLine(remote)} ${display(path)}: ${oneLine(reason)}
-${command.map(quoteForShell).join(' ')}
+${input === undefined ? '' : `${printCommand(input)} | `}${command.map(quoteForShell).join(' ')}
 `,
   );
   const more = failures.length > MAX_LISTED ? `# and ${failures.length - MAX_LISTED} more\n` : '';
@@ -97,21 +100,35 @@ ${command.map(quoteForShell).join(' ')}
 }
 
 /**
- * One word of a shell command: as it is, in single quotes, or, with control characters, as `$'...'` (bash, POSIX.1-2024)
- * on one line.
+ * One word of a shell command, in what every POSIX shell reads alike: as it is, in single quotes, or, with control
+ * characters, printed, so that it stays on one line (a newline at its very end is lost then). Not `$'...'`, which dash does
+ * not know: there a quote in such a word would end it, and what follows would run.
  */
 export function quoteForShell(word: string): string {
   if (/^[A-Za-z0-9_@%+:,./-][A-Za-z0-9_@%+=:,./-]*$/.test(word)) return word;
-  if (!/[\x00-\x1f\x7f-\x9f\u2028\u2029]/.test(word)) return `'${word.replaceAll("'", "'\\''")}'`;
-  const escaped = word.replace(/[\\'\x00-\x1f\x7f-\x9f\u2028\u2029]/g, (character) =>
-    character === '\\' || character === "'" ? `\\${character}` : octal(character),
-  );
-  return `$'${escaped}'`;
+  if (!CONTROL.test(word)) return `'${word.replaceAll("'", "'\\''")}'`;
+  return `"$(printf '${printFormat(word, 'utf8')}')"`;
+}
+
+/** Prints a name as rsync reads it from a list with `--from0`. */
+function printCommand(name: string): string {
+  const text = decode(name);
+  const isUtf8 = text !== name || !/[\x80-\xff]/.test(name);
+  return `printf '${isUtf8 ? printFormat(text, 'utf8') : printFormat(name, 'latin1')}\\000'`;
+}
+
+const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/;
+
+/** The format by which printf(1) prints exactly this; of what is no UTF-8 (as latin1) each byte goes as its number. */
+function printFormat(text: string, encoding: 'utf8' | 'latin1'): string {
+  // A dash in front would begin an option of printf.
+  const special = encoding === 'utf8' ? /^-|['\\\x00-\x1f\x7f-\x9f\u2028\u2029]/g : /^-|['\\\x00-\x1f\x7f-\xff]/g;
+  return text.replace(special, (character) => octal(Buffer.from(character, encoding))).replaceAll('%', '%%');
 }
 
 /** Three digits a byte: a digit that follows cannot be taken for a fourth. */
-function octal(character: string): string {
-  return [...Buffer.from(character)].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('');
+function octal(bytes: Iterable<number>): string {
+  return [...bytes].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('');
 }
 
 function oneLine(text: string): string {

@@ -241,8 +241,10 @@ function depth(recursive: boolean): string[] {
   return recursive ? ['-r'] : ['--no-r', '-d'];
 }
 
+/** The source that names in a list are relative to: where rsync stands. */
+export const LIST_SOURCE = './';
 /** What stands where the names would stand as arguments. */
-export const LIST_ON_STDIN = ['--files-from=-', '--from0', './'];
+export const LIST_ON_STDIN = ['--files-from=-', '--from0', LIST_SOURCE];
 
 function rsyncArgs(target: RemoteTarget, run: RunArgs, options: readonly string[]): string[] {
   return [

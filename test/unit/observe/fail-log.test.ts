@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { fromBytes } from '../../../src/core/relative-path.js';
+import { fromBytes, fromText } from '../../../src/core/relative-path.js';
 import type { LogFields, Logger } from '../../../src/logger.js';
 import { FailLog, MAX_LISTED, quoteForShell, renderFailures, type Failure } from '../../../src/observe/fail-log.js';
 import { ManualClock } from '../../support/manual-clock.js';
@@ -116,13 +116,14 @@ test('no name and no message can begin a line of its own', () => {
       remote: 'h\n::m',
       path: fromBytes(Buffer.from('a\nrm -rf x\xff', 'latin1')),
       reason: 'x\nrm -rf /\r\u2028y\n',
-      command: ['rsync', 'a\ntouch PWNED\n'],
+      command: ['rsync', 'a\ntouch PWNED'],
+      input: './a\nrm -rf x\xff',
     },
   ]);
   expect(text).toBe(String.raw`#!/bin/bash
 #errno 23
 # h ::m a\#012rm -rf x\#377: x rm -rf / y
-rsync $'a\012touch PWNED\012'
+printf './a\012rm -rf x\377\000' | rsync "$(printf 'a\012touch PWNED')"
 `);
 });
 
@@ -196,7 +197,9 @@ describe('a file that is not ours alone is refused, which is told once', () => {
   });
 });
 
-describe('a word is quoted so that bash reads the same word', () => {
+const SHELLS = ['sh', 'bash'];
+
+describe('a word is quoted so that every shell reads the same word', () => {
   test.each([
     ['plain', 'plain'],
     ['--exclude=*.c', "'--exclude=*.c'"],
@@ -208,10 +211,38 @@ describe('a word is quoted so that bash reads the same word', () => {
     ['~root', "'~root'"],
     ['=x', "'=x'"],
     ['#x', "'#x'"],
-    ["a\n1'\\\x7f", String.raw`$'a\0121\'\\\177'`],
+    ["a\n1'\\%d\x7f", String.raw`"$(printf 'a\0121\047\134%%d\177')"`],
+    ['-n\n.', String.raw`"$(printf '\055n\012.')"`],
+    ["\n';touch PWNED;'", String.raw`"$(printf '\012\047;touch PWNED;\047')"`],
     ['名字', "'名字'"],
   ])('%j', (word, quoted) => {
     expect(quoteForShell(word)).toBe(quoted);
-    expect(execFileSync('bash', ['-c', `printf %s ${quoted}`], { encoding: 'utf8' })).toBe(word);
+    for (const shell of SHELLS) {
+      expect(execFileSync(shell, ['-c', `printf %s ${quoted}`], { encoding: 'utf8' }), shell).toBe(word);
+    }
+  });
+});
+
+describe('the name that a command reads is what it reads, in every shell', () => {
+  test.each([
+    './plain',
+    "./it's",
+    './%s %d %%',
+    './\\012',
+    "./\n';touch PWNED;'",
+    './ends\n',
+    './$(touch PWNED)`touch PWNED`',
+    fromText('./名字'),
+    './\xb2\xe2\xca\xd4 9',
+    './',
+  ])('%j', (input) => {
+    const line =
+      renderFailures([{ ...failure, command: ['cat'], input }])
+        .trimEnd()
+        .split('\n')
+        .at(-1) ?? '';
+    for (const shell of SHELLS) {
+      expect(execFileSync(shell, ['-c', line], { encoding: 'latin1' }), shell).toBe(`${input}\0`);
+    }
   });
 });
