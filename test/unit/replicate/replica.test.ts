@@ -175,6 +175,11 @@ const again = (because: Again['because'], path: string, scope: Scope = 'entry', 
   because,
 });
 
+test('whatever failed is tried again within a minute, the shortest <failLog timeToExecute> that there is', () => {
+  const { unreachable, halted, refused, failedPath } = REPLICA_LIMITS;
+  for (const { maxMs } of [unreachable, halted, refused, failedPath]) expect(maxMs).toBeLessThanOrEqual(60_000);
+});
+
 describe('small changes', () => {
   test('are sent at once when nothing is in flight, all of one turn in one run', async () => {
     const bench = new Bench();
