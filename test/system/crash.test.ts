@@ -37,7 +37,7 @@ describe('a service that was killed', () => {
     await bench.startDaemons(2);
     plantStill();
     plantForDowntime();
-    // Without -u, which keeps the newer of two names that were swapped.
+    // Without -u: a directory that takes the place of another brings older files, which must arrive.
     let sersync = await bench.startSynced({ switches: { attrib: true }, params: '-artz' });
     for (const daemon of bench.daemons) daemon.clearLog();
     const random = new Random(Date.now());
