@@ -16,7 +16,7 @@ import {
   type WatcherChoice,
 } from './config.js';
 import { parseConfXml } from './confxml.js';
-import { splitWords } from './shell-words.js';
+import { readCommonParams } from './read-params.js';
 import { checkVocabulary, closest } from './vocabulary.js';
 
 /** What the program is started for: a plugin of its own (`-m`) needs no remotes. */
@@ -503,13 +503,13 @@ function readParams(element: ConfigElement | undefined, report: Report): Pick<Rs
   }
   if (element === undefined || rawParams.trim() === '')
     return { params: [DEFAULTS.params], rawParams: DEFAULTS.params };
-  try {
-    return { params: splitWords(rawParams), rawParams };
-  } catch (error) {
-    const hint = 'close it, or write a backslash before a quote that is meant as it is';
-    report.error(element.line, `<commonParams params=...>: ${messageOf(error)} in ${rawParams}`, hint);
-    return { params: [], rawParams };
+  const { words, findings } = readCommonParams(rawParams);
+  for (const { severity, message, hint } of findings) {
+    const found = `<commonParams params=...>: ${message}`;
+    if (severity === 'error') report.error(element.line, found, hint);
+    else report.warn(element.line, found, hint);
   }
+  return { params: words, rawParams };
 }
 
 function readAuth(

@@ -4,6 +4,7 @@
  */
 
 import { fromText, ROOT, type RelativePath } from '../core/relative-path.js';
+import { takeOut, takeOutOurs } from '../core/rsync-params.js';
 
 /** One remote and the way to it: plain data, sent to the worker threads. */
 export interface RemoteTarget {
@@ -24,25 +25,8 @@ export interface RemoteTarget {
 const DEFAULT_TIMEOUT_SECONDS = 120;
 const CONNECT_TIMEOUT_SECONDS = 10;
 
-/** What we decide ourselves, for every run by name; in the user's params it would delete, skip or hide what we did not ask for. */
-const OURS =
-  /^--(del|delete|delete-(before|during|delay|after|excluded|missing-args)|max-delete=.*|remove-(source|sent)-files|files-from=.*|from0|ignore-errors|dry-run|no-R|no-relative|list-only|force|quiet|out-format=.*|log-format=.*|stderr=.*)$/;
-/** The same as flags in a cluster: `-n` dry run, `-q` quiet, `-0` from0. */
-const OUR_FLAGS = /[nq0]/g;
 const UPDATE = /^--update$/;
 const UPDATE_FLAG = /u/g;
-/** Flags whose value is the rest of the word, or the next word. */
-const VALUE_FLAGS = /[BefMT@]/;
-const VALUE_OPTIONS = new Set(
-  (
-    'address block-size bwlimit checksum-choice chmod chown compare-dest compress-level contimeout copy-as copy-dest ' +
-    'debug exclude exclude-from filter groupmap iconv include include-from info link-dest log-file max-size min-size ' +
-    'modify-window partial-dir password-file port protocol remote-option rsh rsync-path skip-compress sockopts ' +
-    'suffix temp-dir timeout usermap backup-dir'
-  )
-    .split(' ')
-    .map((option) => `--${option}`),
-);
 
 export interface Params {
   /** What is handed to rsync. */
@@ -57,45 +41,13 @@ export interface Params {
 
 /** Sorts the words of `commonParams` into what rsync gets and what the service decides itself. */
 export function readParams(words: readonly string[]): Params {
-  const { kept, dropped } = takeOut(words, OURS, OUR_FLAGS);
+  const { kept, dropped } = takeOutOurs(words);
   return {
     kept,
     dropped,
     deletes: dropped.some((word) => word.startsWith('--del')),
     keepsNewer: takeOut(kept, UPDATE, UPDATE_FLAG).dropped.length > 0,
   };
-}
-
-/** Takes options and flags out of the words; the value of an option is nobody's flag, whatever it says: `-f '- *.log'`. */
-function takeOut(words: readonly string[], options: RegExp, flags: RegExp): { kept: string[]; dropped: string[] } {
-  const kept: string[] = [];
-  const dropped: string[] = [];
-  for (let index = 0; index < words.length; index++) {
-    const word = words[index] ?? '';
-    if (options.test(word)) {
-      dropped.push(word);
-      continue;
-    }
-    const cluster = shortFlags(word);
-    const found = cluster.match(flags);
-    if (found !== null) dropped.push(`-${found.join('')}`);
-    const rest = cluster === '' ? word : `-${cluster.replace(flags, '')}${word.slice(1 + cluster.length)}`;
-    if (rest !== '-') kept.push(rest);
-    if (takesNextWord(word) && index + 1 < words.length) kept.push(words[++index] ?? '');
-  }
-  return { kept, dropped };
-}
-
-function takesNextWord(word: string): boolean {
-  if (word.startsWith('--')) return VALUE_OPTIONS.has(word);
-  return word.startsWith('-') && word.search(VALUE_FLAGS) === word.length - 1;
-}
-
-/** The flags of a cluster before the first one that takes a value: `-ae ssh` says `a`, then `e` with a value. */
-function shortFlags(word: string): string {
-  if (word.startsWith('--') || !word.startsWith('-')) return '';
-  const value = word.search(VALUE_FLAGS);
-  return value < 0 ? word.slice(1) : word.slice(1, value);
 }
 
 export interface RunArgs {
