@@ -29,7 +29,7 @@ export class UsageError extends SersyncError {
 /** The service cannot start as it was asked to: exit code 1. */
 export class StartError extends SersyncError {}
 
-/** One thing found in a configuration file. `line` counts from 1; 0 when no line can be named. */
+/** One thing found in a configuration file. `line` and `column` count from 1; 0 when no line can be named. */
 export interface ConfigProblem {
   readonly severity: 'error' | 'warning';
   readonly line: number;
@@ -38,6 +38,8 @@ export interface ConfigProblem {
   readonly message: string;
   /** What to write instead. */
   readonly hint?: string;
+  /** What was broken and could be mended: as it is read now. Empty when it is left out. */
+  readonly mended?: string;
 }
 
 /** The configuration cannot be used; all that is wrong with it at once: exit code 1. */
@@ -51,9 +53,11 @@ export class ConfigError extends SersyncError {
 }
 
 export function describeProblem(file: string, problem: ConfigProblem): string {
-  const place = problem.line > 0 ? `${file}:${problem.line}` : file;
+  const column = problem.column === undefined ? '' : `:${problem.column}`;
+  const place = problem.line > 0 ? `${file}:${problem.line}${column}` : file;
   const hint = problem.hint === undefined ? '' : `\n  -> ${problem.hint}`;
-  return `${place}: ${problem.severity}: ${problem.message}${hint}`;
+  const mended = (problem.mended ?? '') === '' ? '' : `\n  read as ${problem.mended ?? ''}`;
+  return `${place}: ${problem.severity}: ${problem.message}${mended}${hint}`;
 }
 
 /** The text of anything that was thrown. */

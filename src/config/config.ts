@@ -61,6 +61,7 @@ export interface PluginSection {
 export interface ConfigElement {
   readonly name: string;
   readonly line: number;
+  readonly column: number;
   readonly attributes: Readonly<Record<string, string>>;
   readonly children: readonly ConfigElement[];
 }

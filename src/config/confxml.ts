@@ -1,7 +1,7 @@
 import { XMLParser } from 'fast-xml-parser';
 import { messageOf, type ConfigProblem } from '../errors.js';
 import type { ConfigElement } from './config.js';
-import { mendXml } from './mend-xml.js';
+import { mendXml, type Place } from './mend-xml.js';
 import { decodeText, type DecodedText } from './text-encoding.js';
 
 /** Far above any real file; bounds what a wrong `-o` costs. */
@@ -24,9 +24,9 @@ export function parseConfXml(bytes: Uint8Array): ParsedDocument {
     return { root: undefined, problems: [{ severity: 'error', line: 0, message }], encoding: 'UTF-8' };
   }
   const { text, encoding } = decodeText(bytes);
-  const { xml, problems } = mendXml(text);
+  const { xml, places, problems } = mendXml(text);
   try {
-    const nodes = readNodes(parser.parse(xml), lineCounter(xml));
+    const nodes = readNodes(parser.parse(xml), places);
     return { root: nodes[0], problems, encoding };
   } catch (error) {
     const message = `the file cannot be read as XML: ${messageOf(error)}`;
@@ -55,7 +55,7 @@ const parser = new XMLParser({
  * The elements of what fast-xml-parser gives with `preserveOrder`: a list of objects, each with one key that is the
  * element's name (its value is the list of children), `:@` for the attributes and, under a symbol, its place.
  */
-function readNodes(nodes: unknown, lineOf: (offset: number) => number): ConfigElement[] {
+function readNodes(nodes: unknown, places: ReadonlyMap<number, Place>): ConfigElement[] {
   if (!Array.isArray(nodes)) return [];
   return nodes.flatMap((node: unknown) => {
     if (!isRecord(node)) return [];
@@ -63,8 +63,8 @@ function readNodes(nodes: unknown, lineOf: (offset: number) => number): ConfigEl
     if (name === undefined) return [];
     const metadata: unknown = Reflect.get(node, METADATA);
     const start = isRecord(metadata) ? metadata['startIndex'] : undefined;
-    const line = lineOf(typeof start === 'number' ? start : 0);
-    return [{ name, line, attributes: readAttributes(node[ATTRIBUTES]), children: readNodes(node[name], lineOf) }];
+    const place = places.get(typeof start === 'number' ? start : -1) ?? { line: 0, column: 0 };
+    return [{ name, ...place, attributes: readAttributes(node[ATTRIBUTES]), children: readNodes(node[name], places) }];
   });
 }
 
@@ -75,14 +75,4 @@ function readAttributes(attributes: unknown): Record<string, string> {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
-}
-
-/** Gives the 1-based lines of offsets that are asked for in ascending order. */
-function lineCounter(text: string): (offset: number) => number {
-  let line = 1;
-  let at = 0;
-  return (offset) => {
-    for (; at < offset; at++) if (text.charCodeAt(at) === 0x0a) line++;
-    return line;
-  };
 }

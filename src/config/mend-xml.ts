@@ -9,15 +9,32 @@ import { attributesOf, ELEMENTS, LEAVES } from './vocabulary.js';
  *
  * `text` has `\n` line ends. Only the first document is kept when there are several.
  */
-export function mendXml(text: string): { readonly xml: string; readonly problems: readonly ConfigProblem[] } {
+export function mendXml(text: string): MendedXml {
   const mender = new Mender(text);
   mender.run();
-  return { xml: mender.output(), problems: foldRepeated(mender.problems) };
+  return { xml: mender.output(), places: mender.places, problems: foldRepeated(mender.problems) };
+}
+
+export interface MendedXml {
+  readonly xml: string;
+  /** Where the tag that begins at an offset of `xml` stands in `text`. */
+  readonly places: ReadonlyMap<number, Place>;
+  readonly problems: readonly ConfigProblem[];
+}
+
+/** A place in the file; both count from 1, a column is a UTF-16 unit. */
+export interface Place {
+  readonly line: number;
+  readonly column: number;
 }
 
 const MAX_DEPTH = 32;
 const MAX_ELEMENTS = 20_000;
 const MAX_PROBLEMS = 1_000;
+/** Tags, comments and what stands between them. */
+const MAX_PIECES = 100_000;
+/** Attributes and stray characters of one tag. */
+const MAX_TAG_PARTS = 500;
 
 const NAME = /[\p{L}_][\p{L}\p{N}_.-]*(?::[\p{L}_][\p{L}\p{N}_.-]*)?/uy;
 const BLANKS = /\s*/y;
@@ -30,17 +47,20 @@ const RESERVED_NAMES = new Set(['__proto__', 'constructor', 'prototype']);
 
 interface OpenElement {
   readonly name: string;
-  readonly line: number;
+  readonly place: Place;
 }
 
 class Mender {
   readonly problems: ConfigProblem[] = [];
+  readonly places = new Map<number, Place>();
   private readonly parts: string[] = [];
+  private written = 0;
   private readonly open: OpenElement[] = [];
   private at = 0;
   private line = 1;
-  /** Up to where `line` was counted. */
+  /** Up to where `line` was counted, and where that line begins. */
   private counted = 0;
+  private lineStart = 0;
   private elements = 0;
   private rootEnded = false;
   private stopped = false;
@@ -55,13 +75,22 @@ class Mender {
     const declaration = this.text.indexOf('<?xml');
     if (declaration > 0 && this.text.slice(0, declaration).trim() === '') {
       this.warn(
-        this.lineAt(declaration),
+        this.placeAt(declaration),
         'blanks stand before the XML declaration',
         'it belongs at the very beginning',
+        shorten(/^[^>\n]*>?/.exec(this.text.slice(declaration, declaration + 200))?.[0] ?? ''),
       );
     }
-    while (!this.stopped && this.at < this.text.length) this.readNext();
+    for (let pieces = 0; !this.stopped && this.at < this.text.length; pieces++) {
+      if (pieces < MAX_PIECES) this.readNext();
+      else this.giveUp();
+    }
     this.end();
+  }
+
+  private giveUp(): void {
+    this.fail(this.placeAt(this.at), `the file has more than ${MAX_PIECES} tags and remarks: this is no configuration`);
+    this.stopped = true;
   }
 
   private readNext(): void {
@@ -82,7 +111,7 @@ class Mender {
     } else if (/^<\s*[\p{L}_]/u.test(this.text.slice(start, start + 16))) {
       this.readOpeningTag();
     } else {
-      this.warn(this.lineAt(start), 'a stray < is ignored');
+      this.warn(this.placeAt(start), 'a stray < is ignored', 'write &lt; in a value, or remove it', '');
       this.pass(start + 1);
     }
   }
@@ -90,28 +119,32 @@ class Mender {
   /** Text between tags means nothing in this format: each line of it is told once. */
   private readRemark(end: number): void {
     const lines = this.text.slice(this.at, end).split('\n');
-    const firstLine = this.lineAt(this.at);
+    const first = this.placeAt(this.at);
     lines.forEach((content, index) => {
       const remark = content.trim();
       if (remark === '') return;
       const beforeTag = index === lines.length - 1 && end < this.text.length;
-      this.warnOfRemark(remark, firstLine + index, beforeTag);
+      const column = (index === 0 ? first.column : 1) + content.length - content.trimStart().length;
+      this.warnOfRemark(remark, { line: first.line + index, column }, beforeTag);
     });
     this.pass(end);
   }
 
-  private warnOfRemark(remark: string, line: number, beforeTag: boolean): void {
+  private warnOfRemark(remark: string, place: Place, beforeTag: boolean): void {
     const innermost = this.open.at(-1);
     // An unknown element is told and ignored as a whole, with the text in it.
     if (innermost !== undefined && !ELEMENTS.has(innermost.name)) return;
     if (beforeTag && /^[-−–+]$/.test(remark)) {
-      this.warn(line, `"${remark}" before a tag is ignored (it comes with text copied from a browser)`);
+      const found = `"${remark}" before a tag is ignored (it comes with text copied from a browser)`;
+      this.warn(place, found, 'remove it', '');
     } else if (/^(-->\s*)+$/.test(remark)) {
-      this.warn(line, 'a --> without its <!-- is ignored', 'remove it');
+      this.warn(place, 'a --> without its <!-- is ignored', 'remove it', '');
     } else if (beforeTag && remark.startsWith('#')) {
-      this.warn(line, '# does not switch off the element behind it, which is read', 'write <!-- ... --> around it');
+      const found = '# does not switch off the element behind it, which is read';
+      this.warn(place, found, 'write <!-- ... --> around it', '');
     } else {
-      this.warn(line, `text outside of tags is ignored: ${shorten(remark)}`, 'write remarks as <!-- remark -->');
+      const found = `text outside of tags is ignored: ${shorten(remark)}`;
+      this.warn(place, found, 'write remarks as <!-- remark -->', '');
     }
   }
 
@@ -119,24 +152,26 @@ class Mender {
     const start = this.at;
     const end = this.text.indexOf('-->', start + 4);
     if (end < 0) {
-      this.fail(this.lineAt(start), 'the comment that begins here never ends', 'write --> at its end');
+      this.fail(this.placeAt(start), 'the comment that begins here never ends', 'write --> at its end');
       this.pass(this.text.length);
       return;
     }
     if (this.text.slice(start + 4, end).includes('<!--')) {
+      const place = this.placeAt(start);
       this.warn(
-        this.lineAt(start),
+        place,
         `the comment that begins here goes on to line ${this.lineAt(end)}, over another <!--: what is between is not read`,
         'comments cannot be nested: end each with --> before the next begins',
+        '',
       );
     }
     this.pass(end + 3);
   }
 
   private skipDeclaration(): void {
-    const line = this.lineAt(this.at);
+    const place = this.placeAt(this.at);
     if (this.text.startsWith('<![CDATA[', this.at)) {
-      this.warn(line, 'a CDATA section is ignored', 'write settings as attributes');
+      this.warn(place, 'a CDATA section is ignored', 'write settings as attributes', '');
       this.skipTo(']]>', 'the CDATA section never ends');
       return;
     }
@@ -144,52 +179,53 @@ class Mender {
     const declaration = this.text.slice(this.at, end < 0 ? undefined : end);
     if (/[[]|<!\s*ENTITY/i.test(declaration)) {
       // Entities are how a small file becomes gigabytes, or reads other files. No configuration needs them.
-      this.fail(line, 'a document type with declarations of its own is refused', 'remove the <!DOCTYPE ...> section');
+      this.fail(place, 'a document type with declarations of its own is refused', 'remove the <!DOCTYPE ...> section');
       this.stopped = true;
       return;
     }
-    this.warn(line, `${shorten(declaration)}> is ignored`);
+    this.warn(place, `${shorten(declaration)}> is ignored`, 'remove it', '');
     this.skipTo('>', 'the declaration <! is never closed');
   }
 
   private skipTo(closing: string, complaint: string): void {
     const end = this.text.indexOf(closing, this.at);
-    if (end < 0) this.fail(this.lineAt(this.at), complaint, `write ${closing} at its end`);
+    if (end < 0) this.fail(this.placeAt(this.at), complaint, `write ${closing} at its end`);
     this.pass(end < 0 ? this.text.length : end + closing.length);
   }
 
   private leaveSecondDocument(): void {
-    const line = this.lineAt(this.at);
+    const place = this.placeAt(this.at);
     const rest = this.text.slice(this.at, this.at + 200);
     const what = /^<\?xml|^<\s*head/.test(rest)
       ? 'a second document begins here'
       : 'something follows the end of <head>';
-    this.warn(line, `${what}: NOTHING from here on is read`, 'keep one <head> ... </head> in the file');
+    this.warn(place, `${what}: NOTHING from here on is read`, 'keep one <head> ... </head> in the file', '');
     this.stopped = true;
   }
 
   private readClosingTag(): void {
-    const line = this.lineAt(this.at);
+    const place = this.placeAt(this.at);
     const slash = this.text.indexOf('/', this.at) + 1;
     const nameStart = slash + match(BLANKS, this.text, slash).length;
     const name = match(NAME, this.text, nameStart);
     const rest = match(/[^<>]*>?/y, this.text, nameStart + name.length);
-    if (!rest.endsWith('>')) this.warn(line, `</${name} has no >`, `write </${name}>`);
-    this.close(name, line);
+    if (!rest.endsWith('>')) this.warn(place, `</${name} has no >`, `write </${name}>`, `</${name}>`);
+    this.close(name, place);
     this.pass(nameStart + name.length + rest.length);
   }
 
-  private close(name: string, line: number): void {
+  private close(name: string, place: Place): void {
     const same = (element: OpenElement): boolean => element.name.toLowerCase() === name.toLowerCase();
     const index = this.open.findLastIndex(same);
     if (index < 0) {
-      this.warn(line, `</${name}> closes nothing and is ignored`, 'remove it');
+      this.warn(place, `</${name}> closes nothing and is ignored`, 'remove it', '');
       return;
     }
-    while (this.open.length > index + 1) this.closeInnermost(line);
+    while (this.open.length > index + 1) this.closeInnermost(place.line);
     const opened = this.open[index];
     if (opened !== undefined && opened.name !== name) {
-      this.warn(line, `</${name}> is read as </${opened.name}>`, `write </${opened.name}>`);
+      const mended = `</${opened.name}>`;
+      this.warn(place, `</${name}> is read as ${mended}`, `write ${mended}`, mended);
     }
     this.popInnermost();
   }
@@ -198,10 +234,12 @@ class Mender {
   private closeInnermost(line: number): void {
     const element = this.open.at(-1);
     if (element === undefined) return;
+    const mended = `</${element.name}>`;
     this.warn(
-      element.line,
+      element.place,
       `<${element.name}> is not closed: its end is put before line ${line}`,
-      `write </${element.name}>`,
+      `write ${mended}`,
+      mended,
     );
     this.popInnermost();
   }
@@ -209,33 +247,44 @@ class Mender {
   private popInnermost(): void {
     const element = this.open.pop();
     if (element === undefined) return;
-    this.parts.push(`</${safeName(element.name)}>`);
+    this.write(`</${safeName(element.name)}>`);
     this.rootEnded = this.open.length === 0;
   }
 
   private readOpeningTag(): void {
     const start = this.at;
-    const line = this.lineAt(start);
-    const tag = new TagReader(this.text, start, (severity, message, hint) => {
-      this.add(severity, line, message, hint);
-    }).read();
+    const place = this.placeAt(start);
+    const found: TagProblem[] = [];
+    const tag = new TagReader(this.text, start, (problem) => found.push(problem)).read();
     const innermost = this.open.at(-1);
     if (innermost !== undefined && ELEMENTS.has(tag.name)) {
       if (LEAVES.has(innermost.name) || (innermost.name === tag.name && tag.name !== 'plugin'))
-        this.closeInnermost(line);
+        this.closeInnermost(place.line);
     }
     const limit = this.elements >= MAX_ELEMENTS ? `${MAX_ELEMENTS} elements` : `${MAX_DEPTH} levels`;
     if (this.elements >= MAX_ELEMENTS || this.open.length >= MAX_DEPTH) {
-      this.fail(line, `the file has more than ${limit}: this is no configuration`);
+      this.fail(place, `the file has more than ${limit}: this is no configuration`);
       this.stopped = true;
       return;
     }
     this.elements++;
-    const attributes = [...tag.attributes]
-      .map(([name, value]) => ` ${safeName(name)}="${escapeValue(value)}"`)
-      .join('');
-    this.parts.push(`<${safeName(tag.name)}${attributes}${tag.selfClosing ? '/' : ''}>`);
-    if (!tag.selfClosing) this.open.push({ name: tag.name, line });
+    const mended = textOf(tag);
+    const lineEnd = found.length === 0 ? -1 : this.text.indexOf('\n', start);
+    for (const { severity, offset, message, hint } of found) {
+      // What stands in another line of the tag is told where the tag begins, as all else about it.
+      const isInLine = lineEnd < 0 || offset <= lineEnd;
+      const at = isInLine ? { line: place.line, column: place.column + offset - start } : place;
+      this.add(
+        severity,
+        at,
+        message,
+        hint,
+        severity === 'warning' ? shorten(withoutPasswords(mended), 200) : undefined,
+      );
+    }
+    this.places.set(this.written, place);
+    this.write(mended);
+    if (!tag.selfClosing) this.open.push({ name: tag.name, place });
     else this.rootEnded = this.open.length === 0;
     this.at = start;
     this.pass(tag.end);
@@ -247,15 +296,17 @@ class Mender {
     if (this.open.length > 1 && innermost !== undefined && !this.stopped) {
       // A file that was cut off may have lost remotes or switches: guessing would sync something else than is meant.
       this.fail(
-        this.lineAt(this.text.length),
-        `the file ends inside <${innermost.name}>, which begins in line ${innermost.line}`,
+        this.placeAt(this.text.length),
+        `the file ends inside <${innermost.name}>, which begins in line ${innermost.place.line}`,
         'is the end of the file missing?',
       );
     } else if (root !== undefined && !this.stopped) {
+      const mended = `</${root.name}>`;
       this.warn(
-        this.lineAt(this.text.length),
-        `</${root.name}> is missing at the end of the file`,
-        `write </${root.name}>`,
+        this.placeAt(this.text.length),
+        `${mended} is missing at the end of the file`,
+        `write ${mended}`,
+        mended,
       );
     }
     while (this.open.length > 0) this.popInnermost();
@@ -264,8 +315,20 @@ class Mender {
   /** Goes on at `end`; what is passed leaves its line ends behind. */
   private pass(end: number): void {
     const before = this.lineAt(this.at);
-    this.parts.push('\n'.repeat(this.lineAt(end) - before), ' ');
+    this.write('\n'.repeat(this.lineAt(end) - before));
+    this.write(' ');
     this.at = end;
+  }
+
+  private write(xml: string): void {
+    this.parts.push(xml);
+    this.written += xml.length;
+  }
+
+  private placeAt(offset: number): Place {
+    const line = this.lineAt(offset);
+    const lineStart = offset >= this.lineStart ? this.lineStart : this.text.lastIndexOf('\n', offset - 1) + 1;
+    return { line, column: offset - lineStart + 1 };
   }
 
   /** The 1-based line of an offset. Offsets behind the last one that was asked for are free of cost. */
@@ -273,23 +336,38 @@ class Mender {
     if (offset < this.counted) {
       return this.line - countLineEnds(this.text, offset, this.counted);
     }
-    this.line += countLineEnds(this.text, this.counted, offset);
+    const passed = this.text.slice(this.counted, offset);
+    this.line += countLineEnds(passed, 0, passed.length);
+    const lastLineEnd = passed.lastIndexOf('\n');
+    if (lastLineEnd >= 0) this.lineStart = this.counted + lastLineEnd + 1;
     this.counted = offset;
     return this.line;
   }
 
-  private warn(line: number, message: string, hint?: string): void {
-    this.add('warning', line, message, hint);
+  private warn(place: Place, message: string, hint: string | undefined, mended: string): void {
+    this.add('warning', place, message, hint, mended);
   }
 
-  private fail(line: number, message: string, hint?: string): void {
-    this.add('error', line, message, hint);
+  private fail(place: Place, message: string, hint?: string): void {
+    this.add('error', place, message, hint, undefined);
   }
 
-  private add(severity: ConfigProblem['severity'], line: number, message: string, hint?: string): void {
+  private add(
+    severity: ConfigProblem['severity'],
+    place: Place,
+    message: string,
+    hint: string | undefined,
+    mended: string | undefined,
+  ): void {
     // Warnings never take the place of an error.
     if (this.problems.length >= (severity === 'warning' ? MAX_PROBLEMS : 2 * MAX_PROBLEMS)) return;
-    this.problems.push({ severity, line, message, ...(hint === undefined ? {} : { hint }) });
+    this.problems.push({
+      severity,
+      ...place,
+      message,
+      ...(hint === undefined ? {} : { hint }),
+      ...(mended === undefined ? {} : { mended }),
+    });
   }
 }
 
@@ -301,31 +379,56 @@ interface Tag {
   readonly end: number;
 }
 
-type Report = (severity: ConfigProblem['severity'], message: string, hint?: string) => void;
+interface TagProblem {
+  readonly severity: ConfigProblem['severity'];
+  readonly offset: number;
+  readonly message: string;
+  readonly hint: string | undefined;
+}
+
+/** As it may be told: warnings go to the log. */
+function withoutPasswords(tag: string): string {
+  return tag.replace(/ passwd="[^"]*"/g, ' passwd="***"');
+}
+
+function textOf({ name, attributes, selfClosing }: Tag): string {
+  const written = [...attributes].map(([key, value]) => ` ${safeName(key)}="${escapeValue(value)}"`).join('');
+  return `<${safeName(name)}${written}${selfClosing ? '/' : ''}>`;
+}
 
 /** Reads one opening tag, however it is written. */
 class TagReader {
   private readonly attributes = new Map<string, string>();
   private name = '';
+  /** Where what is read now begins. */
+  private spot: number;
 
   constructor(
     private readonly text: string,
     private at: number,
-    private readonly report: Report,
-  ) {}
+    private readonly tell: (problem: TagProblem) => void,
+  ) {
+    this.spot = at;
+  }
 
   read(): Tag {
     this.at++;
     if (this.take(BLANKS) !== '') this.report('warning', 'blanks behind < are ignored');
     this.name = this.take(NAME);
     if (this.text[this.at] === '=') this.splitName();
-    for (;;) {
+    for (let parts = 0; parts < MAX_TAG_PARTS; parts++) {
       const blanks = this.take(BLANKS);
+      this.spot = this.at;
       const ended = this.readEnd();
       if (ended !== undefined) return ended;
       if (this.startsName()) this.readAttribute(blanks === '');
       else this.skipStray();
     }
+    this.report(
+      'error',
+      `the tag <${shorten(this.name)} has more than ${MAX_TAG_PARTS} parts: this is no configuration`,
+    );
+    return this.tag(true, this.text.length);
   }
 
   /** `<authstart="true"`: the element's name has run into its first attribute. */
@@ -418,7 +521,8 @@ class TagReader {
       this.at = start + Math.max(this.text.slice(start).search(/\n|\/?>|$/), 0);
       return undefined;
     }
-    if (fancy) this.report('warning', `${quote} is no quotation mark of XML`, `write ${name}="${shorten(value)}"`);
+    if (fancy)
+      this.report('warning', `${quote} is no quotation mark of XML`, `write ${name}="${tellable(name, value)}"`);
     if (value.includes('<')) this.report('warning', `< stands in the value of ${name}`, 'write &lt; for it');
     this.at = start + length + 1;
     return resolveReferences(value.replace(/[\t\n]/g, ' '));
@@ -432,7 +536,11 @@ class TagReader {
     }
     const value = raw.replace(/["“”„‟＂'‘’]/g, '');
     const what = raw === '' ? 'is missing' : value === raw ? 'has no quotes' : 'has a quote at one end only';
-    this.report('warning', `the value of ${name} in <${this.name}> ${what}`, `write ${name}="${shorten(value)}"`);
+    this.report(
+      'warning',
+      `the value of ${name} in <${this.name}> ${what}`,
+      `write ${name}="${tellable(name, value)}"`,
+    );
     return resolveReferences(value);
   }
 
@@ -450,6 +558,10 @@ class TagReader {
     const stray = String.fromCodePoint(this.text.codePointAt(this.at) ?? 0);
     this.report('warning', `a stray ${stray} in <${this.name} ...> is ignored`, 'remove it');
     this.at += stray.length;
+  }
+
+  private report(severity: ConfigProblem['severity'], message: string, hint?: string): void {
+    this.tell({ severity, offset: this.spot, message, hint });
   }
 
   private take(pattern: RegExp): string {
@@ -487,8 +599,12 @@ function safeName(name: string): string {
   return RESERVED_NAMES.has(name) ? `_${name}` : name;
 }
 
-function shorten(text: string): string {
-  return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
+function tellable(name: string, value: string): string {
+  return name === 'passwd' ? '...' : shorten(value);
+}
+
+function shorten(text: string, length = 60): string {
+  return text.length <= length ? text : `${text.slice(0, length - 3)}...`;
 }
 
 function countLineEnds(text: string, from: number, to: number): number {

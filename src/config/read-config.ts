@@ -116,7 +116,7 @@ class Report {
   }
 }
 
-const NOTHING: ConfigElement = { name: '', line: 0, attributes: {}, children: [] };
+const NOTHING: ConfigElement = { name: '', line: 0, column: 0, attributes: {}, children: [] };
 
 function findHead(root: ConfigElement | undefined, report: Report): ConfigElement {
   if (root?.name === 'head') return root;

@@ -186,6 +186,41 @@ describe('what people have is mended, with a warning that names its line', () =>
     expect(found.problems.map((problem) => problem.replace(/^warning \d+: /, ''))).toEqual(messages);
   });
 
+  test.each<[title: string, text: string, place: string, mended: string | undefined]>([
+    ['a dash', '<head>\n  - <debug start="true"/></head>', '2:3', ''],
+    ['a remark', '<head>\n<debug start="true"/>  # x\n</head>', '2:24', ''],
+    ['a stray -->', '<head>\n\t-->\n</head>', '2:2', ''],
+    [
+      'a value without quotes',
+      '<head>\n <timeout start=false time="1"/></head>',
+      '2:11',
+      '<timeout start="false" time="1"/>',
+    ],
+    [
+      'a missing blank',
+      '<head><authstart="true" users="a&amp;b"/></head>',
+      '1:7',
+      '<auth start="true" users="a&amp;b"/>',
+    ],
+    ['one in a later line of its tag', '<head>\n <auth\n  start=true/></head>', '2:2', '<auth start="true"/>'],
+    ['a missing >', '<head>\n<debug start="true"\n<host port="1"/></head>', '2:1', '<debug start="true"/>'],
+    ['a missing closing tag', '<head>\n <sersync>\n</head>', '2:2', '</sersync>'],
+    ['a second document', '<head/>\n <head/>', '2:2', ''],
+    ['a comment without end', '<head>\n  <!-- x\n</head>', '2:3', undefined],
+    ['no closing quote', '<head>\n<debug start="true/>\n<x/></head>', '2:8', undefined],
+  ])('line, column and the mended text are told: %s', (_title, text, place, mended) => {
+    const [problem] = parseConfXml(Buffer.from(text)).problems;
+    expect([`${problem?.line}:${problem?.column}`, problem?.mended]).toEqual([place, mended]);
+  });
+
+  test('no password is told with what is mended', () => {
+    const { problems } = parseConfXml(
+      Buffer.from('<head><cdninfo username=u passwd=secret/><cdninfo passwd=“secret”/></head>'),
+    );
+    expect(problems).toHaveLength(3);
+    expect(JSON.stringify(problems)).not.toContain('secret');
+  });
+
   test('a value may go over lines', () => {
     expect(read('<head><commonParams params="-a\n --delete"/>\n<debug/></head>').outline).toEqual([
       'head @1',
