@@ -265,7 +265,10 @@ function createReplica(remote: RemoteConfig, given: RemoteSource, parts: Parts):
   const { config, events, clock, pool, journal } = parts;
   const { cwd, root, watch, deletes, guard, sourceNames, onLinked } = given;
   const params = readParams(config.rsync.params);
-  const target: RemoteTarget = { ...config.rsync, ...remote, params: params.kept };
+  const { auth: commonAuth, ...rsync } = config.rsync;
+  const { auth = commonAuth, ...address } = remote;
+  const login = auth === undefined || auth === 'none' ? {} : { auth };
+  const target: RemoteTarget = { ...rsync, ...address, ...login, params: params.kept };
   const name = remoteName(target);
   const { launcher, stateDirectory, release } = parts;
   const shared = shareConnection(target, {

@@ -18,6 +18,12 @@ options 参数:
   -h        this help                                     显示帮助
   --version the version                                   显示版本
 
+configurations 配置文件 (nothing is started 不启动同步):
+  sersync check -o FILE     what it means, what is wrong with it  检查配置文件
+          [-m NAME] [--json]  for a plugin alone; for programs    仅插件；输出 JSON
+  sersync migrate FILE...   what changes from sersync 2.5, and    从 2.5 迁移，
+          [-o NEWFILE]      one file joined from several          合并多个配置文件
+
 commands 命令 (the service of a configuration: -o FILE 指定配置文件):
   sersync status            how the service and its remotes are   查看运行状态
   sersync status --health   one line; exit code 0 when it is well 健康检查

@@ -28,7 +28,7 @@ export interface Subcommand {
   readonly rest: readonly string[];
 }
 
-export const COMMANDS = ['status', 'held', 'help'] as const;
+export const COMMANDS = ['check', 'migrate', 'status', 'held', 'help'] as const;
 export type Command = (typeof COMMANDS)[number];
 
 /** What every command understands: which service it is about. */
@@ -49,6 +49,22 @@ export interface StatusOptions extends CommandOptions {
 export interface HeldOptions extends CommandOptions {
   /** `--release`: what is held is deleted. */
   readonly release: boolean;
+}
+
+export interface CheckOptions {
+  readonly help: boolean;
+  readonly json: boolean;
+  /** At least one: those of `-o`, then those without an option. */
+  readonly files: readonly string[];
+  /** `-m NAME`: it is to run alone, and the configuration needs what that needs. */
+  readonly plugin?: PluginName;
+}
+
+export interface MigrateOptions {
+  readonly help: boolean;
+  readonly files: readonly string[];
+  /** `-o FILE`: where the joined file is written; standard output without it. */
+  readonly output?: string;
 }
 
 export const DEFAULT_CONFIG_FILE = 'confxml.xml';
@@ -87,6 +103,44 @@ export function parseHeldOptions(argv: readonly string[]): HeldOptions {
   const { release = false, ...values } = parseFlags(argv, { ...COMMAND_FLAGS, release: { type: 'boolean' } });
   return { ...commandOptions(values), release };
 }
+
+/** The arguments behind `check`. Throws `UsageError`. */
+export function parseCheckOptions(argv: readonly string[]): CheckOptions {
+  const { values, positionals } = parseWords(argv, CHECK_FLAGS);
+  const named = [...(values.config ?? []), ...positionals].map(parseConfigFile);
+  const plugin = values.plugin === undefined ? undefined : parsePlugin(values.plugin);
+  return {
+    help: values.help ?? false,
+    json: values.json ?? false,
+    files: named.length === 0 ? [DEFAULT_CONFIG_FILE] : named,
+    ...(plugin === undefined ? {} : { plugin }),
+  };
+}
+
+/** The arguments behind `migrate`. Throws `UsageError`. */
+export function parseMigrateOptions(argv: readonly string[]): MigrateOptions {
+  const { values, positionals } = parseWords(argv, MIGRATE_FLAGS);
+  const { help = false, output } = values;
+  if (positionals.length === 0 && !help) {
+    throw new UsageError(
+      'migrate needs the configuration files of sersync 2.5',
+      'sersync migrate FILE... [-o NEWFILE]',
+    );
+  }
+  return { help, files: positionals.map(parseConfigFile), ...(output === undefined ? {} : { output }) };
+}
+
+const CHECK_FLAGS = {
+  help: { type: 'boolean', short: 'h' },
+  config: { type: 'string', short: 'o', multiple: true },
+  plugin: { type: 'string', short: 'm' },
+  json: { type: 'boolean' },
+} as const;
+
+const MIGRATE_FLAGS = {
+  help: { type: 'boolean', short: 'h' },
+  output: { type: 'string', short: 'o' },
+} as const;
 
 const SERVICE_FLAGS = {
   help: { type: 'boolean', short: 'h' },
@@ -128,6 +182,18 @@ function parseFlags<const Flags extends NonNullable<ParseArgsConfig['options']>>
 ) {
   try {
     return parseArgs({ args: [...argv], strict: true, allowPositionals: false, options }).values;
+  } catch (error) {
+    throw new UsageError(explain(error), HINT);
+  }
+}
+
+/** The same for commands that take names without an option, too. */
+function parseWords<const Flags extends NonNullable<ParseArgsConfig['options']>>(
+  argv: readonly string[],
+  options: Flags,
+) {
+  try {
+    return parseArgs({ args: [...argv], strict: true, allowPositionals: true, options });
   } catch (error) {
     throw new UsageError(explain(error), HINT);
   }

@@ -1,11 +1,21 @@
 /** The command line from its words to an exit code: 0 done, 1 failed, 2 not understood. */
 import { messageOf, SersyncError, UsageError } from '../errors.js';
+import { runCheck } from './check-command.js';
 import { isBackgroundChild, reportFailure } from './background.js';
 import { locateService, type ServiceLocation } from './control-client.js';
 import { runHeld, runStatus } from './control-commands.js';
 import { HELP } from './help.js';
+import { runMigrate } from './migrate-command.js';
 import { packageVersion } from './package-version.js';
-import { parseHeldOptions, parseOptions, parseStatusOptions, type CommandOptions, type Subcommand } from './options.js';
+import {
+  parseCheckOptions,
+  parseHeldOptions,
+  parseMigrateOptions,
+  parseOptions,
+  parseStatusOptions,
+  type CommandOptions,
+  type Subcommand,
+} from './options.js';
 
 export async function runCommand(argv: readonly string[]): Promise<number> {
   try {
@@ -28,6 +38,14 @@ async function runSubcommand({ command, rest }: Subcommand): Promise<number> {
   switch (command) {
     case 'help':
       return await print(HELP);
+    case 'check': {
+      const options = parseCheckOptions(rest);
+      return options.help ? print(HELP) : runCheck(options, process.env, print);
+    }
+    case 'migrate': {
+      const options = parseMigrateOptions(rest);
+      return options.help ? print(HELP) : runMigrate(options, process.env, { print, printError });
+    }
     case 'status': {
       const options = parseStatusOptions(rest);
       return options.help ? print(HELP) : runStatus(options, locationFor(options), print);
@@ -43,12 +61,20 @@ function locationFor({ configFile }: CommandOptions): ServiceLocation {
   return locateService(configFile, process.env, process.getuid?.() ?? 0);
 }
 
+function print(text: string): Promise<number> {
+  return write(process.stdout, text);
+}
+
+function printError(text: string): Promise<number> {
+  return write(process.stderr, text);
+}
+
 /** Resolves when all of it is out: the program ends right behind it, and a pipe takes it in pieces. */
-async function print(text: string): Promise<number> {
+async function write(stream: NodeJS.WriteStream, text: string): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     // The callback gets the same error; without a listener it would end the program before.
-    process.stdout.once('error', () => undefined);
-    process.stdout.write(text, (error) => {
+    stream.once('error', () => undefined);
+    stream.write(text, (error) => {
       if (error instanceof Error && !('code' in error && error.code === 'EPIPE')) reject(error);
       // A reader who has gone, as `head` does, has what it wanted.
       else resolve();

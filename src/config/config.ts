@@ -13,6 +13,14 @@ export interface RemoteConfig {
   readonly ip: string;
   /** In daemon mode `module` or `module/sub/dir`; with ssh a path, absolute or not. No slash at the end (but `/` itself). */
   readonly name: string;
+  /** Its own `<auth>`, in place of that of `<rsync>`; `none`: it is switched off here. Missing: that of `<rsync>` holds. */
+  readonly auth?: AuthConfig | 'none';
+}
+
+/** `<auth>` when it is on. */
+export interface AuthConfig {
+  readonly users: string;
+  readonly passwordFile: string;
 }
 
 /** One `<localpath>`: a watched tree and where it goes. */
@@ -28,7 +36,7 @@ export interface RsyncConfig {
   /** `commonParams` as written. */
   readonly rawParams: string;
   /** `auth` when it is on. Missing with ssh, where it has no meaning. */
-  readonly auth?: { readonly users: string; readonly passwordFile: string };
+  readonly auth?: AuthConfig;
   /** `userDefinedPort` when it is on: the daemon's port, with ssh the port of sshd. */
   readonly port?: number;
   /** `timeout` when it is on and not 0: seconds without I/O after which rsync gives up. */

@@ -20,17 +20,20 @@ export function loadConfig(
   purpose: Purpose = 'sync',
 ): LoadedConfig {
   const path = resolve(file);
-  const reading = readConfig(readBytes(path, file), path, env, purpose);
+  const reading = readConfig(readConfigFile(file), path, env, purpose);
   const onDisk = reading.diskChecks.flatMap((check) => lookAtDisk(check));
   const problems = [...reading.problems, ...onDisk].sort((one, other) => one.line - other.line);
   if (problems.some(({ severity }) => severity === 'error')) throw new ConfigError(file, problems);
   return { config: reading.config, warnings: problems };
 }
 
-/** The file's bytes, one more than the limit at most. Works for pipes too (`-o <(...)`). */
-function readBytes(path: string, shown: string): Buffer {
+/**
+ * The file's bytes, one more than the limit at most. Pipes work too (`-o <(...)`), as long as somebody writes to them.
+ * Throws `ConfigError`.
+ */
+export function readConfigFile(file: string): Buffer {
   try {
-    return readBounded(path, MAX_CONFIG_BYTES + 1);
+    return readBounded(resolve(file), MAX_CONFIG_BYTES + 1);
   } catch (error) {
     const code = codeOf(error);
     const message =
@@ -39,18 +42,31 @@ function readBytes(path: string, shown: string): Buffer {
       code === 'ENOENT'
         ? 'give its path with -o FILE, or copy the sample conf/confxml.xml there'
         : 'give the path of a readable confxml.xml with -o FILE';
-    throw new ConfigError(shown, [{ severity: 'error', line: 0, message, hint }]);
+    throw new ConfigError(file, [{ severity: 'error', line: 0, message, hint }]);
   }
 }
 
+/** How long a pipe may keep us waiting, all in all. */
+const PIPE_PATIENCE_MS = 1_500;
+const PIPE_PAUSE_MS = 10;
+
 function readBounded(path: string, limit: number): Buffer {
-  const descriptor = openSync(path, 'r');
+  if (statSync(path).isCharacterDevice()) throw new Error('it is a device, not a file');
+  // Opening a pipe that nobody writes to would wait for ever; so would reading one whose writer has stopped.
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const chunks: Buffer[] = [];
+    let patience = PIPE_PATIENCE_MS;
     for (let length = 0; length < limit;) {
       const chunk = Buffer.alloc(Math.min(65_536, limit - length));
-      const count = readSync(descriptor, chunk);
+      const count = readAvailable(descriptor, chunk);
       if (count === 0) break;
+      if (count === undefined) {
+        if (patience <= 0) throw new Error('it is a pipe, and nothing comes out of it');
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PIPE_PAUSE_MS);
+        patience -= PIPE_PAUSE_MS;
+        continue;
+      }
       chunks.push(chunk.subarray(0, count));
       length += count;
     }
@@ -60,7 +76,18 @@ function readBounded(path: string, limit: number): Buffer {
   }
 }
 
-function lookAtDisk(check: DiskCheck): ConfigProblem[] {
+/** `undefined`: a pipe has nothing yet. */
+function readAvailable(descriptor: number, chunk: Buffer): number | undefined {
+  try {
+    return readSync(descriptor, chunk);
+  } catch (error) {
+    if (codeOf(error) === 'EAGAIN') return undefined;
+    throw error;
+  }
+}
+
+/** What the disk says about something that a configuration names. */
+export function lookAtDisk(check: DiskCheck): ConfigProblem[] {
   return check.kind === 'watched-directory' ? lookAtDirectory(check) : lookAtPasswordFile(check);
 }
 

@@ -17,6 +17,7 @@ import {
 } from './config.js';
 import { parseConfXml } from './confxml.js';
 import { readCommonParams } from './read-params.js';
+import type { DecodedText } from './text-encoding.js';
 import { checkVocabulary, closest } from './vocabulary.js';
 
 /** What the program is started for: a plugin of its own (`-m`) needs no remotes. */
@@ -30,6 +31,9 @@ export interface DiskCheck {
 }
 
 export interface ConfigReading {
+  /** What it was read from; `undefined` when the file has no `<head>`. */
+  readonly head: ConfigElement | undefined;
+  readonly encoding: DecodedText['encoding'];
   /** Usable only when no problem is an error. */
   readonly config: Config;
   /** In the order of lines. */
@@ -80,7 +84,13 @@ export function readConfig(
     auditMinutes: readAudit(watcher, report),
     watcher: readWatcher(watcher, env, report),
   };
-  return { config, problems: report.inOrder(), diskChecks };
+  return {
+    head: head === NOTHING ? undefined : head,
+    encoding: document.encoding,
+    config,
+    problems: report.inOrder(),
+    diskChecks,
+  };
 }
 
 /** Gathers problems; a line that could not be read as XML is not complained about a second time. */
@@ -108,12 +118,21 @@ class Report {
   }
 
   inOrder(): ConfigProblem[] {
-    return [...this.problems].sort((one, other) => one.line - other.line);
+    return this.problems.map(bounded).sort((one, other) => one.line - other.line);
   }
 
   private add(severity: ConfigProblem['severity'], line: number, message: string, hint?: string): void {
     this.problems.push({ severity, line, message, ...(hint === undefined ? {} : { hint }) });
   }
+}
+
+/** Of a value of megabytes nobody wants to read more. */
+const MAX_TEXT = 600;
+
+function bounded(problem: ConfigProblem): ConfigProblem {
+  const cut = (text: string): string => (text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT)}...`);
+  const { message, hint } = problem;
+  return { ...problem, message: cut(message), ...(hint === undefined ? {} : { hint: cut(hint) }) };
 }
 
 const NOTHING: ConfigElement = { name: '', line: 0, column: 0, attributes: {}, children: [] };
@@ -332,7 +351,10 @@ interface LocalPathAt {
 }
 
 function withoutLines(localPath: LocalPathAt): LocalPathConfig {
-  return { watch: localPath.watch, remotes: localPath.remotes.map(({ ip, name }) => ({ ip, name })) };
+  return {
+    watch: localPath.watch,
+    remotes: localPath.remotes.map(({ ip, name, auth }) => ({ ip, name, ...(auth === undefined ? {} : { auth }) })),
+  };
 }
 
 function readLocalPath(
@@ -344,7 +366,7 @@ function readLocalPath(
 ): LocalPathAt[] {
   const { line } = element;
   const remoteElements = childrenOf(element, 'remote');
-  const remotes = remoteElements.flatMap((remote) => readRemote(remote, ssh, report));
+  const remotes = remoteElements.flatMap((remote) => readRemote(remote, ssh, report, checks));
   const written = attributeOf(element, 'watch') ?? '';
   if (remoteElements.length === 0 && purpose === 'sync') {
     const hint = 'write <remote ip="192.168.0.2" name="module"/> into it';
@@ -360,6 +382,11 @@ function readLocalPath(
   return [{ watch, line, remotes }];
 }
 
+/** A `watch` as it is used; as it is written when it is no absolute path. */
+export function watchedPath(written: string): string {
+  return written.startsWith('/') ? normalizeWatch(written) : written;
+}
+
 /** Without doubled slashes, `.` parts and a slash at the end. `..` stays: behind a link it is for the disk to resolve. */
 function normalizeWatch(path: string): string {
   return `/${path
@@ -368,11 +395,15 @@ function normalizeWatch(path: string): string {
     .join('/')}`;
 }
 
-function readRemote(element: ConfigElement, ssh: boolean, report: Report): RemoteAt[] {
+function readRemote(element: ConfigElement, ssh: boolean, report: Report, checks: DiskCheck[]): RemoteAt[] {
   const { line } = element;
   const address = readAddress(attributeOf(element, 'ip') ?? '', line, report);
   const name = readRemoteName(attributeOf(element, 'name') ?? '', ssh, line, report);
-  return address === undefined || name === undefined ? [] : [{ ip: address, name, line }];
+  const own = only(element, 'auth', report);
+  const auth = own === undefined ? undefined : (readAuth(own, ssh, report, checks) ?? 'none');
+  return address === undefined || name === undefined
+    ? []
+    : [{ ip: address, name, ...(auth === undefined ? {} : { auth }), line }];
 }
 
 function readAddress(text: string, line: number, report: Report): string | undefined {

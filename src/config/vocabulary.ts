@@ -37,7 +37,13 @@ export const HEAD: ElementRule = {
     sersync: {
       attributes: [],
       children: {
-        localpath: { attributes: ['watch'], children: { remote: leaf('ip', 'name') } },
+        localpath: {
+          attributes: ['watch'],
+          // The auth of a remote is ours.
+          children: {
+            remote: { attributes: ['ip', 'name'], children: { auth: leaf('start', 'users', 'passwordfile') } },
+          },
+        },
         rsync: {
           attributes: [],
           children: {
@@ -74,6 +80,23 @@ export const HEAD: ElementRule = {
     },
   },
 };
+
+const REPEATABLE = new Set([
+  'sersync localpath',
+  'localpath remote',
+  'filter exclude',
+  'filter include',
+  'crontabfilter exclude',
+  'head plugin',
+  'plugin localpath',
+  'plugin deshost',
+  'localpath deshost',
+]);
+
+/** Whether an element may hold several of that name; of others the first counts. */
+export function isRepeatable(parent: string, child: string): boolean {
+  return REPEATABLE.has(`${parent} ${child}`);
+}
 
 /** Elements that hold no others wherever they stand: a tag after one that is not closed is no child of it. */
 export const LEAVES: ReadonlySet<string> = collectNames((rule) => Object.keys(rule.children).length === 0);

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import {
   COMMANDS,
+  parseCheckOptions,
   parseHeldOptions,
+  parseMigrateOptions,
   parseOptions,
   parseStatusOptions,
   type HeldOptions,
@@ -55,7 +57,7 @@ describe('what cannot be understood is a usage error that says what was found', 
     [['-n', '-4'], "option '-n' argument is ambiguous"],
     [['-m', 'ftp'], '-m ftp: there is no such plugin; the plugins are command, socket, http, refreshCDN'],
     [['-r', 'confxml.xml'], "unexpected argument 'confxml.xml'"],
-    [['statsu'], 'there is no command "statsu"; the commands are status, held, help'],
+    [['statsu'], 'there is no command "statsu"; the commands are check, migrate, status, held, help'],
   ])('%j', (argv, message) => {
     const parse = (): unknown => parseOptions(argv);
     expect(parse).toThrow(UsageError);
@@ -93,11 +95,31 @@ test.each<[string, Partial<HeldOptions>]>([
   expect(parseHeldOptions(words)).toEqual({ ...commandDefaults, release: false, ...expected });
 });
 
+test.each<[line: string, expected: object]>([
+  ['', { files: ['confxml.xml'] }],
+  ['-o a.xml', { files: ['a.xml'] }],
+  ['-oa.xml -o b.xml c.xml', { files: ['a.xml', 'b.xml', 'c.xml'] }],
+  ['a.xml --json -m command', { files: ['a.xml'], json: true, plugin: 'command' }],
+])('sersync check %s', (line, expected) => {
+  const words = line.split(' ').filter((word) => word !== '');
+  expect(parseCheckOptions(words)).toEqual({ help: false, json: false, ...expected });
+});
+
+test.each<[line: string, expected: object]>([
+  ['a.xml', { files: ['a.xml'] }],
+  ['a.xml b.xml -o new.xml', { files: ['a.xml', 'b.xml'], output: 'new.xml' }],
+])('sersync migrate %s', (line, expected) => {
+  expect(parseMigrateOptions(line.split(' '))).toEqual({ help: false, ...expected });
+});
+
 describe('a command knows its own options alone:', () => {
   test.each<[string, () => unknown, string]>([
     ['status --release', () => parseStatusOptions(['--release']), "unknown option '--release'"],
     ['status -r', () => parseStatusOptions(['-r']), "unknown option '-r'"],
     ['held --health', () => parseHeldOptions(['--health']), "unknown option '--health'"],
+    ['check -r', () => parseCheckOptions(['-r']), "unknown option '-r'"],
+    ['check -m nosuch', () => parseCheckOptions(['-m', 'nosuch']), 'there is no such plugin'],
+    ['migrate', () => parseMigrateOptions([]), 'migrate needs the configuration files of sersync 2.5'],
     ['held all', () => parseHeldOptions(['all']), "unexpected argument 'all'"],
   ])('%s', (_title, parse, message) => {
     expect(parse).toThrow(UsageError);

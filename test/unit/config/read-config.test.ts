@@ -269,6 +269,20 @@ describe('localpaths and remotes', () => {
     expect(remotesOf(`<remote ip="h" name="${name}"/>`, '<ssh start="true"/>')).toEqual([{ ip: 'h', name: path }]);
   });
 
+  test.each([
+    ['its own login', '<auth start="true" users="u" passwordfile="/p"/>', { auth: { users: 'u', passwordFile: '/p' } }],
+    ['none', '<auth start="false" users="u" passwordfile="/p"/>', { auth: 'none' }],
+    ['the common one', '', {}],
+  ])('a remote may have %s', (_title, auth, expected) => {
+    expect(remotesOf(`<remote ip="h" name="m">${auth}</remote>`)).toEqual([{ ip: 'h', name: 'm', ...expected }]);
+  });
+
+  test('the password file of a remote is looked at', () => {
+    const remote = '<remote ip="h" name="m"><auth start="true" users="u" passwordfile="/p"/></remote>';
+    const { diskChecks } = read(fileOf({ localpath: `<localpath watch="/d">${remote}</localpath>` }));
+    expect(diskChecks).toContainEqual({ kind: 'password-file', path: '/p', line: 2 });
+  });
+
   test('all localpaths are kept, each with its remotes and without trailing slashes', () => {
     const { config, told, diskChecks } = read(
       fileOf({
