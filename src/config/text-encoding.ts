@@ -17,6 +17,8 @@ export function decodeText(bytes: Uint8Array): DecodedText {
 function decodeBytes(bytes: Uint8Array): DecodedText {
   if (bytes[0] === 0xff && bytes[1] === 0xfe)
     return { text: new TextDecoder('utf-16le').decode(bytes), encoding: 'UTF-16' };
+  if (bytes[0] === 0xfe && bytes[1] === 0xff)
+    return { text: new TextDecoder('utf-16be').decode(bytes), encoding: 'UTF-16' };
   return (
     tryDecode(bytes, 'utf-8', 'UTF-8') ??
     tryDecode(bytes, 'gb18030', 'GB18030') ?? { text: Buffer.from(bytes).toString('latin1'), encoding: 'ISO-8859-1' }

@@ -212,7 +212,7 @@ const VALUE_FLAGS = /[BefMT@]/;
 const VALUE_OPTIONS = new Set(
   (
     'address block-size bwlimit cc checksum-choice checksum-seed chmod chown compare-dest compress-choice ' +
-    'compress-level compress-threads contimeout copy-as copy-dest debug early-input exclude exclude-from files-from ' +
+    'compress-level compress-threads confine-root contimeout copy-as copy-dest debug early-input exclude exclude-from files-from ' +
     'filter groupmap iconv include include-from info link-dest log-file log-file-format log-format max-alloc ' +
     'max-delete max-size min-size modify-window only-write-batch out-format outbuf partial-dir password-file port ' +
     'protocol read-batch remote-option rsh rsync-path skip-compress sockopts stderr stop-after stop-at suffix temp-dir ' +

@@ -61,9 +61,11 @@ describe('the encoding is found in the bytes, whatever is declared', () => {
     expect(document.root?.children[0]?.attributes['name']).toBe(text);
   });
 
-  test('UTF-16, as Windows editors write it', () => {
-    const document = parseConfXml(Buffer.from('\uFEFF<head><debug start="true"/></head>', 'utf16le'));
-    expect(outline(document.root)).toEqual(['head @1', '.debug start=true @1']);
+  test('UTF-16, as Windows editors write it, in either order of bytes', () => {
+    const bytes = Buffer.from('\uFEFF<head><debug start="真"/></head>', 'utf16le');
+    for (const file of [bytes, Buffer.from(bytes).swap16()]) {
+      expect(outline(parseConfXml(file).root)).toEqual(['head @1', '.debug start=真 @1']);
+    }
   });
 });
 
