@@ -80,7 +80,7 @@ const SILENCE_MS = 30_000;
 /** rsync(1): "Error in file I/O", such as a full disk. */
 const BROKEN_FILE = 11;
 /** rsync 3.5.0, of a file whose checksum is not that of what was sent, in a run that goes on to its end. */
-const PUT_INTO_PARTIAL_DIR = /failed verification -- update put into partial-dir/;
+const PUT_INTO_PARTIAL_DIR = 'failed verification -- update put into partial-dir';
 /** In the directories of one run; where more is doubtful, all of a directory is compared by content. */
 const MAX_DOUBTFUL = 10_000;
 /** Of a run that broke off so many files are told that were sent last. */
@@ -503,7 +503,9 @@ function* nameLists(chunks: Iterable<RelativePath[]>): Generator<Buffer> {
 
 /** A file that changed while it was sent is no use as it arrived: with `--partial-dir` it waits there for the next try. */
 function partsKept(complaints: readonly Complaint[]): RelativePath[] {
-  return complaints.flatMap(({ path, text }) => (path !== undefined && PUT_INTO_PARTIAL_DIR.test(text) ? [path] : []));
+  return complaints.flatMap(({ path, text }) =>
+    path !== undefined && text.includes(PUT_INTO_PARTIAL_DIR) ? [path] : [],
+  );
 }
 
 interface RsyncTask {
