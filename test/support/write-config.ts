@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 
 import type { EventSwitches } from '../../src/config/config.js';
+import { PROGRAM } from './sersync-process.js';
 
 export interface ConfigOptions {
   readonly watch: string;
@@ -78,7 +79,7 @@ export function confxml(options: ConfigOptions): string {
   return file.text();
 }
 
-const SHIPPED = resolve(import.meta.dirname, '../../conf/confxml.xml');
+const SHIPPED = resolve(dirname(PROGRAM), '../conf/confxml.xml');
 /** In the order of the file. */
 const SWITCHES = ['delete', 'createFolder', 'createFile', 'closeWrite', 'moveFrom', 'moveTo', 'attrib', 'modify'];
 
