@@ -8,6 +8,9 @@ import type { WorkerContext, WorkerJob } from './worker.js';
 /** A thread that has had nothing to do for this long is let go; the first one stays. */
 const IDLE_MS = 30_000;
 
+/** Each thread would take up to 48 MB for what lives shortly, and there are ten (Node 20). */
+const YOUNG_GENERATION_MB = 4;
+
 /** The worker threads, shared by all remotes. Each carries out one task, which runs one rsync, at a time. */
 export class TransferPool {
   readonly #pool: Piscina<WorkerJob, RunReport>;
@@ -22,6 +25,7 @@ export class TransferPool {
       minThreads: 1,
       maxThreads: threads,
       idleTimeout: IDLE_MS,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
       concurrentTasksPerWorker: Math.max(1, Math.ceil(lanes / threads)),
     });
   }
