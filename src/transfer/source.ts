@@ -15,8 +15,10 @@ import type { GuardedSource } from './delete-guard.js';
 import type { Child, Disk, Found } from './survey.js';
 
 /**
- * Which directory it is: `device:inode:birth`. A file system that is mounted anew may have the numbers of the one before
- * (tmpfs, Linux 6.18: each time); the birth, in nanoseconds since 1970, tells them apart. 0 where the system does not say.
+ * Which directory it is: `device:inode:birth`, the birth in nanoseconds since 1970. A file system that is mounted anew may
+ * have the numbers of another one before (tmpfs, Linux 6.18: each time), and may have another number than it had itself
+ * (a disk that was plugged in again, NFS, btrfs). So where there is a birth the device does not count, and is 0. The birth
+ * is 0 where the system does not say.
  */
 export type RootIdentity = string;
 
@@ -26,7 +28,9 @@ const NON_ASCII = /[^\x00-\x7f]/;
 /** Identifies the directory at `root` (bytes as in `RelativePath`); `undefined` when there is none. */
 export function identify(root: RelativePath): RootIdentity | undefined {
   const stats = exactStatsOf(root);
-  return stats?.isDirectory() === true ? `${stats.dev}:${stats.ino}:${birthOf(root, stats)}` : undefined;
+  if (stats?.isDirectory() !== true) return undefined;
+  const birth = birthOf(root, stats);
+  return `${birth === 0n ? stats.dev : 0}:${stats.ino}:${birth}`;
 }
 
 /** Directories of an overlay are born again when something is first changed in them: its birth is that of a layer. */

@@ -131,6 +131,11 @@ describe('the root', () => {
     expect(source.identity()).toBe(identity);
   });
 
+  test('is known by its birth, and by its device only where there is none', () => {
+    const [device, , birth] = source.identity()?.split(':') ?? [];
+    expect(device === '0').toBe(birth !== '0');
+  });
+
   test('stays the same directory whatever happens in it', () => {
     const identity = source.identity();
     writeFileSync(join(root, 'new'), '');
