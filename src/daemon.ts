@@ -10,7 +10,6 @@ import { messageOf, SersyncError, StartError } from './errors.js';
 import { createEvents, type Events } from './events.js';
 import { LevelJournal } from './journal/level-journal.js';
 import type { Logger } from './logger.js';
-import { mountsBelow } from './mount-points.js';
 import { logEvents } from './observe/event-log.js';
 import { FailLog } from './observe/fail-log.js';
 import type { HeldDeletions, ServiceStatus } from './observe/status.js';
@@ -328,7 +327,7 @@ function sourceReader(
       const identity = source.identity();
       return {
         identity,
-        mounts: [...mountsBelow(root).values()],
+        mounts: source.mountPoints(),
         isEmpty: identity === undefined || source.isEmpty(),
       };
     },

@@ -1,4 +1,5 @@
 import type { DirtyPath } from '../core/dirty-set.js';
+import type { MountPoint } from '../core/mount-point.js';
 import type { RelativePath } from '../core/relative-path.js';
 import type { Scope } from '../core/scope.js';
 
@@ -16,8 +17,8 @@ export interface Look {
 export interface DeleteGuard {
   /** The watched directory (`identify` in transfer/source.ts): another one at the path is not what the remotes hold. */
   readonly identity: string;
-  /** Where something was mounted below it: what is missing at and below a place where nothing is mounted now is not gone. */
-  readonly mounts: readonly RelativePath[];
+  /** What was mounted below it: what is missing at and below a place where that is not mounted now is not gone. */
+  readonly mounts: readonly MountPoint[];
   /** A person has said that the directory is rightly empty. */
   readonly mayBeEmpty: boolean;
 }

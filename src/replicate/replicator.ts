@@ -126,7 +126,7 @@ export class Replicator {
       throw new StartError('SERSYNC_WATCH_ROOT', `cannot watch ${options.root}: it is no directory`);
     }
     this.#present = present;
-    this.#mounts = firstLook.mounts;
+    this.#mounts = placesOf(firstLook);
     this.#section = journal.section(`root ${options.root}`, { imageOf: () => undefined, image: () => [] });
     const facts = readFacts(this.#section.facts);
     this.#savedCheckpoint = facts?.checkpoint;
@@ -199,7 +199,7 @@ export class Replicator {
     // What comes while all is blind says why; what comes after that says that it is over.
     if (path === ROOT && this.#blind !== undefined) this.#lastOverflow = { at: now, reason };
     const before = this.#mounts;
-    const { mounts } = this.#lookAtSource();
+    const mounts = placesOf(this.#lookAtSource());
     const isMount = before.includes(path) || mounts.includes(path);
     if (this.#checkpoint !== undefined && !isMount) this.#catchUp.lookFor(path, reason);
     else this.#markSubtree(path);
@@ -398,7 +398,7 @@ export class Replicator {
     this.#cancelLook = undefined;
     const look = this.#options.source.look();
     this.#condition = this.#judge(look);
-    if (look.identity === this.#guard.facts.identity) this.#markMounts(look.mounts);
+    if (look.identity === this.#guard.facts.identity) this.#markMounts(placesOf(look));
     if (this.#condition.state === 'well') for (const replica of this.replicas) replica.sourceIsBack();
     else this.#lookLater(LOOK_EVERY_MS);
     return look;
@@ -486,8 +486,13 @@ export class Replicator {
   }
 }
 
+function placesOf({ mounts }: SourceLook): RelativePath[] {
+  return mounts.map(({ path }) => path);
+}
+
 /** Facts of an earlier run; undefined when there are none, or none that can be understood. */
 function readFacts(facts: unknown): Facts | undefined {
   if (typeof facts !== 'object' || facts === null || !('source' in facts)) return undefined;
-  return facts as Facts;
+  const { source } = facts as Facts;
+  return source.mounts.every((mount) => typeof mount === 'object') ? (facts as Facts) : undefined;
 }

@@ -1,12 +1,12 @@
-import { display, type RelativePath } from '../core/relative-path.js';
+import { notMounted, whyNotMounted, type MountPoint } from '../core/mount-point.js';
 import type { DeleteGuard } from './ports.js';
 
 /** What the watched directory is at a moment. */
 export interface SourceLook {
   /** Which directory it is; undefined when there is none. */
   readonly identity: string | undefined;
-  /** Where something is mounted below it. */
-  readonly mounts: readonly RelativePath[];
+  /** What is mounted below it. */
+  readonly mounts: readonly MountPoint[];
   readonly isEmpty: boolean;
 }
 
@@ -14,7 +14,7 @@ export interface SourceLook {
  * - `missing`: there is nothing to send.
  * - `replaced`: another directory stands at the path (unmounted, mounted over, moved); it is sent, and nothing is deleted.
  * - `empty`: it held something before.
- * - `unmounted`: something that was mounted in it is not; nothing is deleted there.
+ * - `unmounted`: something that was mounted in it is not, or something else is; nothing is deleted there.
  */
 export type SourceState = 'well' | 'missing' | 'replaced' | 'empty' | 'unmounted';
 
@@ -27,17 +27,17 @@ export interface SourceCondition {
 /** What the journal keeps of the source: JSON. */
 export interface SourceFacts {
   readonly identity: string;
-  readonly mounts: readonly RelativePath[];
+  readonly mounts: readonly MountPoint[];
 }
 
 /**
  * What the watched directory must be for names to be deleted on the remotes: what it was when it was last known to be
- * right. A mount that appears in it is taken over; one that vanishes, or another directory at the path, is not, until it
- * is back or a person says that it is right so. Pure: it is told what the source is.
+ * right. A mount that appears in it is taken over; one that vanishes or is replaced, or another directory at the path, is
+ * not, until it is back or a person says that it is right so. Pure: it is told what the source is.
  */
 export class RootGuard {
   #identity: string;
-  #mounts: readonly RelativePath[];
+  #mounts: readonly MountPoint[];
   #mayBeEmpty = false;
 
   /** `saved`: what an earlier run of the service knew. `isSame` compares its identity with that of now. */
@@ -67,10 +67,10 @@ export class RootGuard {
     }
     if (!isEmpty) this.#mayBeEmpty = false;
     else if (!this.#mayBeEmpty) return { state: 'empty', reason: 'the watched directory is empty' };
-    const vanished = this.#mounts.filter((path) => !mounts.includes(path));
+    const vanished = notMounted(this.#mounts, mounts);
     this.#mounts = union(this.#mounts, mounts);
     if (vanished.length === 0) return { state: 'well' };
-    return { state: 'unmounted', reason: `nothing is mounted at ${vanished.map(display).join(', ')} any more` };
+    return { state: 'unmounted', reason: whyNotMounted(vanished.map(({ path }) => path)) };
   }
 
   /** A person has said that the source is right as it is; nothing, while there is none. */
@@ -82,6 +82,8 @@ export class RootGuard {
   }
 }
 
-function union(one: readonly RelativePath[], other: readonly RelativePath[]): RelativePath[] {
-  return [...new Set([...one, ...other])];
+/** What was at a place before stays what should be there. */
+function union(before: readonly MountPoint[], now: readonly MountPoint[]): MountPoint[] {
+  const known = new Set(before.map(({ path }) => path));
+  return [...before, ...now.filter(({ path }) => !known.has(path))];
 }

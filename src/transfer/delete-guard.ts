@@ -2,7 +2,8 @@
  * Whether the source may be believed when it says that something is gone: pure. An unmounted disk looks like a disk whose
  * files were all removed.
  */
-import { ancestorsOf, display, isBelow, type RelativePath } from '../core/relative-path.js';
+import { notMounted, whyNotMounted, type MountPoint } from '../core/mount-point.js';
+import { ancestorsOf, isBelow, type RelativePath } from '../core/relative-path.js';
 import type { DeleteGuard, RunReport } from '../replicate/ports.js';
 
 /** What is asked of the watched directory (source.ts), each time as it is then. */
@@ -10,8 +11,8 @@ export interface GuardedSource {
   /** Which directory it is; undefined when there is none. */
   identity(): string | undefined;
   isEmpty(): boolean;
-  /** Where something is mounted below it. */
-  mountPoints(): Iterable<RelativePath>;
+  /** What is mounted below it. */
+  mountPoints(): Iterable<MountPoint>;
 }
 
 export type Held = NonNullable<RunReport['held']>;
@@ -44,11 +45,10 @@ export function holdBack(
   return reason === undefined ? holdUnmounted(names, guard, source) : { reason, paths: names };
 }
 
-/** The names at, below and above a place where something was mounted and nothing is. */
+/** The names at, below and above a place where what was mounted is not. */
 function holdUnmounted(names: readonly RelativePath[], guard: DeleteGuard, source: GuardedSource): Held | undefined {
   if (guard.mounts.length === 0) return undefined;
-  const mounted = new Set(source.mountPoints());
-  const vanished = new Set(guard.mounts.filter((path) => !mounted.has(path)));
+  const vanished = new Set(notMounted(guard.mounts, source.mountPoints()).map(({ path }) => path));
   // A name that is missing stands for all that was below it, so for what was mounted there as well.
   const above = new Set([...vanished].flatMap((path) => [...ancestorsOf(path)]));
   const placeOf = (name: RelativePath): RelativePath | undefined =>
@@ -64,5 +64,5 @@ function holdUnmounted(names: readonly RelativePath[], guard: DeleteGuard, sourc
     places.add(place);
   }
   if (paths.length === 0) return undefined;
-  return { reason: `nothing is mounted at ${[...places].map(display).join(', ')} any more`, paths };
+  return { reason: whyNotMounted([...places]), paths };
 }

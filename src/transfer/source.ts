@@ -8,6 +8,7 @@ import {
   type Dirent,
   type Stats,
 } from 'node:fs';
+import type { MountPoint } from '../core/mount-point.js';
 import { fromBytes, join, ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
 import { messageOf } from '../errors.js';
 import { mountsBelow } from '../mount-points.js';
@@ -35,6 +36,8 @@ export function identify(root: RelativePath): RootIdentity | undefined {
 
 /** Directories of an overlay are born again when something is first changed in them: its birth is that of a layer. */
 const OVERLAYFS = 0x794c7630;
+/** By the number that statfs(2) gives: tmpfs, ramfs. */
+const FLEETING = new Set([0x01021994, 0x858458f6, OVERLAYFS]);
 
 function birthOf(root: RelativePath, { birthtimeNs }: BigIntStats): bigint {
   return tellsBirths() && statfsSync(systemPath(root)).type !== OVERLAYFS ? birthtimeNs : 0n;
@@ -44,6 +47,21 @@ function birthOf(root: RelativePath, { birthtimeNs }: BigIntStats): bigint {
 function tellsBirths(): boolean {
   const stats = exactStatsOf('/proc/self');
   return stats === undefined || stats.birthtimeNs === 0n;
+}
+
+/**
+ * What is mounted at a place: `type:inode:birth`. Of what is new each time (in memory, an overlay), and of what is no
+ * directory, the type alone: it is at its place again after every boot, as another one.
+ */
+function identifyMount(place: RelativePath): string {
+  try {
+    const { type } = statfsSync(systemPath(place));
+    const [, inode = '', birth = ''] = FLEETING.has(type) ? [] : (identify(place) ?? '').split(':');
+    return `${type}:${inode}:${birth}`;
+  } catch (error) {
+    // Unmounted meanwhile, or of a server that is away: it is not what it was, whatever that is.
+    return `unknown: ${(error as NodeJS.ErrnoException).code ?? ''}`;
+  }
 }
 
 function exactStatsOf(path: RelativePath): BigIntStats | undefined {
@@ -70,8 +88,10 @@ export class Source implements Disk, GuardedSource {
     return identify(this.#root);
   }
 
-  mountPoints(): Iterable<RelativePath> {
-    return mountsBelow(this.#root).values();
+  mountPoints(): MountPoint[] {
+    // What is mounted over another mount hides it.
+    const places = new Set(mountsBelow(this.#root).values());
+    return [...places].map((path) => ({ path, identity: identifyMount(this.#prefix + path) }));
   }
 
   look(path: RelativePath): Found {

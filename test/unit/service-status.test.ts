@@ -90,7 +90,7 @@ describe('the status of a watched directory', () => {
     bench.listener.lost(fromText('数据'), 'unmounted');
     expect(rootStatusOf(bench.replicator).source).toEqual({
       state: 'unmounted',
-      reason: 'nothing is mounted at 数据 any more',
+      reason: 'what was mounted at 数据 is not there any more',
     });
   });
 
@@ -118,7 +118,7 @@ describe('the deletions that wait', () => {
     bench.listener.touched(name, Hint.removed);
     const since = bench.clock.now();
     await turns();
-    const reason = 'nothing is mounted at 数据 any more';
+    const reason = 'what was mounted at 数据 is not there any more';
     await bench.transports[1]?.run().end({ held: { reason, paths: [name] }, command: [] });
     await bench.transports[0]?.run().end();
     expect(heldDeletionsOf([bench.replicator])).toEqual({

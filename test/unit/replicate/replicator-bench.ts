@@ -1,5 +1,6 @@
 import { DEFAULTS } from '../../../src/config/config.js';
 import type { Checkpoint, Present } from '../../../src/core/checkpoint.js';
+import type { MountPoint } from '../../../src/core/mount-point.js';
 import { createFilter } from '../../../src/core/filter.js';
 import { createEvents } from '../../../src/events.js';
 import { FILTER_QUEUE_TIMES, FilterQueue } from '../../../src/queue/filter-queue.js';
@@ -40,6 +41,10 @@ export interface BenchOptions {
 }
 
 /** What is at the watched path: the test changes it as it likes. */
+export function mountedAt(path: string): MountPoint {
+  return { path, identity: `disk of ${path}` };
+}
+
 export interface Disk {
   identity: string | undefined;
   isEmpty: boolean;
@@ -125,7 +130,7 @@ export class ReplicatorBench {
       walker,
       createTold: () => new ScriptedTold(),
       source: {
-        look: () => ({ identity: source.identity, mounts: [...source.mounts], isEmpty: source.isEmpty }),
+        look: () => ({ identity: source.identity, mounts: source.mounts.map(mountedAt), isEmpty: source.isEmpty }),
         present: () => this.#present(),
         kernelNow: () => (source.hasKernelTime ? this.kernelNow() : undefined),
       },

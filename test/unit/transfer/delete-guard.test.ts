@@ -2,16 +2,21 @@ import { describe, expect, it } from 'vitest';
 import type { DeleteGuard } from '../../../src/replicate/ports.js';
 import { holdBack, reasonToKeep, refusal, REPLACED, type GuardedSource } from '../../../src/transfer/delete-guard.js';
 
-const guard: DeleteGuard = { identity: '1:2:3', mounts: ['data/disk1', 'data/disk2', 'usb'], mayBeEmpty: false };
+const PLACES = ['data/disk1', 'data/disk2', 'usb'];
+const guard: DeleteGuard = { identity: '1:2:3', mounts: PLACES.map((path) => at(path)), mayBeEmpty: false };
 
-function sourceOf({ identity = '1:2:3', isEmpty = false, mounted = guard.mounts } = {}) {
+function at(path: string, what = 'its own') {
+  return { path, identity: `${what} disk` };
+}
+
+function sourceOf({ identity = '1:2:3', isEmpty = false, mounted = PLACES, other = [] as string[] } = {}) {
   let reads = 0;
   const source: GuardedSource = {
     identity: () => identity,
     isEmpty: () => isEmpty,
     mountPoints: () => {
       reads++;
-      return mounted;
+      return [...mounted.map((path) => at(path)), ...other.map((path) => at(path, 'another'))];
     },
   };
   return { source, reads: () => reads };
@@ -46,7 +51,7 @@ describe('a watched directory', () => {
   });
 });
 
-describe('a place where something was mounted and nothing is', () => {
+describe('a place where what was mounted is not', () => {
   it.each([
     ['keeps what was in it, and its own name', ['data/disk2', 'data/disk2/a/b', 'data/other', 'x'], [0, 1]],
     ['keeps what was above it, for that held it as well', ['data', 'd'], [0]],
@@ -56,13 +61,20 @@ describe('a place where something was mounted and nothing is', () => {
     const { source } = sourceOf({ mounted: ['data/disk1', 'usb'] });
     const paths = held.map((at) => names[at]);
     expect(hold(names, source)).toEqual(
-      paths.length === 0 ? undefined : { reason: 'nothing is mounted at data/disk2 any more', paths },
+      paths.length === 0 ? undefined : { reason: 'what was mounted at data/disk2 is not there any more', paths },
     );
+  });
+
+  it('keeps what was in it when something else is mounted there', () => {
+    const { source } = sourceOf({ mounted: ['data/disk1', 'usb'], other: ['data/disk2'] });
+    expect(hold(['data/disk2/a', 'usb/b'], source)?.paths).toEqual(['data/disk2/a']);
   });
 
   it('is named with the others that keep something', () => {
     const { source } = sourceOf({ mounted: [] });
-    expect(hold(['usb/a', 'data/disk1/b'], source)?.reason).toBe('nothing is mounted at usb, data/disk1 any more');
+    expect(hold(['usb/a', 'data/disk1/b'], source)?.reason).toBe(
+      'what was mounted at usb, data/disk1 is not there any more',
+    );
   });
 
   it('is looked for once, and only when something is missing and something was mounted', () => {
