@@ -56,6 +56,8 @@ export interface ComplaintContext {
   readonly isOurs: (path: RelativePath) => boolean;
   /** Whether the source has the name now: decides where a text may mean either of two. */
   readonly exists?: (path: RelativePath) => boolean;
+  /** The run only asks whether something is extra: a directory that it does not delete stands in nobody's way. */
+  readonly onlyCompares?: boolean;
 }
 
 export type Complaints = Pick<RunReport, 'complaints' | 'messages' | 'extraneous' | 'unreadable' | 'names'>;
@@ -72,6 +74,12 @@ const STATISTICS =
   /^(?:Number of (?:files: (\d+)|created files|deleted files|regular files transferred)|Total (?:file size|transferred file size|bytes sent|bytes received):|(?:Literal|Matched) data:|File list (?:size|generation time|transfer time):|sent [\d,.KMGT]+ bytes |total size is )/;
 /** Also where deleting is only asked for (3.5.0 and 3.2.7, on standard error or output): what is extra is then not told. */
 const UNREADABLE = 'IO error encountered -- skipping file deletion';
+
+/**
+ * Said of what is extra in a listing, for its content is not looked at (3.5.0: `-d --delete --max-delete=0`), and before
+ * `could not make way` of what stands in the way.
+ */
+const NOT_DELETED = 'cannot delete non-empty directory: ';
 
 const MAX_COMPLAINTS = 10_000;
 const MAX_MESSAGES = 50;
@@ -97,6 +105,10 @@ export class ComplaintReader {
     const skipped = /^Deletions stopped due to --max-delete limit \((\d+) skipped\)/.exec(bytes);
     if (skipped !== null) {
       this.#extraneous += Number(skipped[1]);
+      return;
+    }
+    if (this.#context.onlyCompares === true && bytes.startsWith(NOT_DELETED)) {
+      this.#extraneous++;
       return;
     }
     if (bytes === UNREADABLE) {

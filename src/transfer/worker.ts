@@ -425,6 +425,7 @@ async function sendDirectories(
           input: [directoryList(looks)],
         }),
     isOurs: within(looks.map(({ path }) => path)),
+    onlyCompares: true,
     onSent: (path) => doubtful.delete(path),
     onCreated: (path) => {
       created.push(path);
@@ -515,6 +516,8 @@ interface RsyncTask {
   readonly input: Iterable<Buffer>;
   /** Whether a path that rsync names can be one that it was given. */
   readonly isOurs: (path: RelativePath) => boolean;
+  /** It deletes nothing, and says whether something is extra. */
+  readonly onlyCompares?: boolean;
   /** rsync is given no timeout: whether it moves is watched from here. */
   readonly isWatched?: boolean;
   /** The directory in which rsync must stand, because what it does not find there it deletes. */
@@ -527,7 +530,7 @@ interface RsyncTask {
 async function runTask(
   { rsync, launcher, cwd, root, target }: WorkerContext,
   port: MessagePort,
-  { args, shownArgs = args, input, isOurs, isWatched = false, mustStandIn, onSent, onCreated, onExtra }: RsyncTask,
+  { args, shownArgs = args, input, isOurs, onlyCompares = false, isWatched = false, mustStandIn, ...told }: RsyncTask,
 ): Promise<RunReport> {
   const startedAt = performance.now();
   const [program = rsync, ...programArgs] = [...launcher, rsync, ...args];
@@ -542,6 +545,7 @@ async function runTask(
     modulePrefix: modulePrefixOf(target),
     isOurs,
     exists: (path) => source.look(path).kind !== 'missing',
+    onlyCompares,
   });
 
   const run = runRsync({
@@ -556,10 +560,10 @@ async function runTask(
         complaints.read(line.toString('latin1'));
         return;
       }
-      if (item.isDeletion) onExtra?.(item.path, item.isDirectory);
-      if (item.isCreated) onCreated?.(item.path);
+      if (item.isDeletion) told.onExtra?.(item.path, item.isDirectory);
+      if (item.isCreated) told.onCreated?.(item.path);
       if (!item.isSentFile) return;
-      onSent?.(item.path);
+      told.onSent?.(item.path);
       if (sentLast.length >= 2 * CUT_OFF_AT_MOST) sentLast.splice(0, CUT_OFF_AT_MOST);
       sentLast.push(item.path);
       filesSent++;

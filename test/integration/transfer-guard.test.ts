@@ -74,6 +74,27 @@ describe('a watched directory that was replaced', () => {
   });
 });
 
+describe('a directory that only the remote has', () => {
+  it.each(['listing', 'subtree'] as const)(
+    'is extra with all that is in it, and no failure, for a %s',
+    async (scope) => {
+      plant(bench.remote, ['extra/sub/x', 'extra/y']);
+      const report = await bench.run(treesOf([''], { scope }));
+      expect(judge(report, { deletes: true })).toEqual({ kind: 'synced', warnings: [] });
+      expect(report.extraneous).toBeGreaterThan(0);
+      expect(await bench.run(extrasOf([''], { scope }))).toMatchObject({ extras: ['extra'], extraneous: 4 });
+      expect(namesOf(bench.remote)).toEqual(['extra', 'extra/sub', 'extra/sub/x', 'extra/y', 'stays']);
+    },
+  );
+
+  it('stands in the way of a file of its name, and that is complained of', async () => {
+    plant(bench.source, ['d/name']);
+    plant(bench.remote, ['d/name/x']);
+    const report = await bench.run(treesOf(['d'], { scope: 'listing' }));
+    expect(judge(report, { deletes: true })).toMatchObject({ kind: 'partial', failed: [{ path: 'd/name' }] });
+  });
+});
+
 describe('a watched directory that is', () => {
   it('missing is not run on', async () => {
     const guard = bench.guard();

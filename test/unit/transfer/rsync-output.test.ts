@@ -364,6 +364,14 @@ describe('many lines', () => {
     expect(complaints[0]?.text).toContain('unlink(o/in/f)');
   });
 
+  test('a directory that a comparison does not delete is extra; what stands in the way is complained of all the same', () => {
+    const lines = ['cannot delete non-empty directory: o', 'cannot delete non-empty directory: extra'];
+    const comparing = { ...everything, onlyCompares: true };
+    expect(parseComplaints(lines, comparing)).toEqual({ ...NOTHING_SAID, extraneous: 2 });
+    const { complaints } = parseComplaints([...lines, 'could not make way for new regular file: o'], comparing);
+    expect(complaints.map(({ kind, path }) => [kind, path])).toEqual([['obstructed', 'o']]);
+  });
+
   test('what is extra is not known when something could not be read', () => {
     const denied = 'rsync: [sender] opendir "/src/closed" failed: Permission denied (13)';
     expect(parseComplaints([denied], everything).unreadable).toBe(false);
