@@ -1043,7 +1043,10 @@ export class Replica implements JournalSource {
     const sweeps = defined([this.#sweeps.get(path), ...ofKinds('sweep')]);
     if (changes.length + pieces.length > 0) {
       const kind = pieces.length === 0 ? 'change' : changes.length === 0 ? 'resync' : 'both';
-      return { path, ...mergeAll([...changes, ...pieces]), kind };
+      const mark = mergeAll([...changes, ...pieces]);
+      // By itself after a restart, and looked after then (`#restore`): a part of it may be on the remote.
+      const mayBeCutOff = sweeps.length > 0 || flying.some(({ batch }) => batch.kind === 'entries' && isSingle(batch));
+      return { path, ...mark, alone: mark.alone || (mark.scope === 'entry' && mayBeCutOff), kind };
     }
     const waiting = this.#deletions.imageOf(path);
     if (waiting !== undefined || sweeps.length === 0) return waiting;
@@ -1205,6 +1208,11 @@ function requestOf({ reason, crontab, isAsked }: ResyncRequest): ResyncRequest {
 function newResync({ reason, crontab, isAsked }: ResyncRequest, startedAt: number, whenDone: (() => void)[]): Resync {
   const counts = { pieces: 0, piecesDone: 0, files: 0, bytes: 0, failed: 0 };
   return { reason, crontab, isAsked, startedAt, isResumed: false, ...counts, sending: new Map(), whenDone };
+}
+
+/** Of several names a run hands back those that are large; a single one it sends, whatever its size. */
+function isSingle({ looks }: Batch): boolean {
+  return looks.length === 1;
 }
 
 function comparerOf({ kind }: Batch): Comparer {

@@ -1128,7 +1128,7 @@ describe('after a crash', () => {
         await bench.mark('a');
         await bench.mark('b', 'd/e');
       },
-      seen: ['entries a b d/e'],
+      seen: ['entries b d/e', 'entries a', 'sweep a'],
     },
     {
       why: 'what was marked during its own run',
@@ -1196,6 +1196,14 @@ describe('after a crash', () => {
       why: 'what was judged and not deleted',
       before: (bench) => bench.find('d/**', ['d/x']),
       seen: ['entries d/x'],
+    },
+    {
+      why: 'what a run that was ended has left of a file that waits again',
+      before: async (bench) => {
+        await bench.mark('a');
+        await bench.end({ ...UNREACHABLE, cutOff: ['a'] });
+      },
+      seen: ['entries a', 'sweep a'],
     },
     {
       why: 'what could not be read and so was not compared',
