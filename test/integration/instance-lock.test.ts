@@ -6,6 +6,7 @@ import { eventually } from '../support/eventually.js';
 import { isAlive, processInfo, signal } from '../support/processes.js';
 import { PROGRAM, type SersyncProcess } from '../support/sersync-process.js';
 import { TestBench } from '../support/test-bench.js';
+import { writeConfig } from '../support/write-config.js';
 
 describe.runIf(process.platform === 'linux')('of two services on the same things one runs:', () => {
   let bench: TestBench;
@@ -32,6 +33,19 @@ describe.runIf(process.platform === 'linux')('of two services on the same things
     const first = await bench.startSersync();
     await expectRefused(start(), first);
     await expectRefused(start({ SERSYNC_STATE_DIR: bench.path('state-2') }), first);
+    expect(first.hasEnded).toBe(false);
+  });
+
+  it.each(['the watched directory', 'the fail log'])('%s of another configuration is enough', async (what) => {
+    const first = await bench.startSersync();
+    mkdirSync(bench.path('another'));
+    const differs =
+      what === 'the fail log' ? { watch: bench.path('another') } : { failLog: bench.path('another/fail-log.sh') };
+    const config = bench.path('another.xml');
+    const remotes = [{ ip: '127.0.0.1', name: 'elsewhere' }];
+    writeConfig(config, { watch: bench.source, remotes, failLog: bench.failLog, ...differs });
+    const env = { SERSYNC_STATE_DIR: bench.path('state-2') };
+    await expectRefused(bench.spawnSersync({ config, args: [], env }), first);
     expect(first.hasEnded).toBe(false);
   });
 
