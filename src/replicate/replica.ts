@@ -10,7 +10,7 @@
  * what a run did not settle is marked again. The journal holds the image of all of it: dirty, in flight, waiting to be
  * tried again, held.
  */
-import type { Backoff } from '../core/backoff.js';
+import { backoffMs, type Backoff } from '../core/backoff.js';
 import { DirtySet, merge, type DirtyPath, type Mark } from '../core/dirty-set.js';
 import { ancestorsOf, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Clock } from '../clock.js';
@@ -117,6 +117,8 @@ export interface ResyncRequest {
 
 /** What was found to be extra is decided about when all of a repair has been compared, at the latest after this long. */
 const JUDGE_AFTER_MS = 10_000;
+/** What could not be read, while nothing is known to fail, is looked at again: it was being changed. */
+const UNREAD_AGAIN: Backoff = { firstMs: 5_000, maxMs: 10 * 60_000 };
 /** Places in one run that looks for partial files, and of those in all. */
 const SWEEPS_PER_RUN = 100;
 const MAX_SWEEPS = 1_000;
@@ -200,6 +202,10 @@ export class Replica implements JournalSource {
   readonly #deletions: Deletions;
   /** Since when something that was found to be extra waits to be decided about. */
   #foundAt: number | undefined;
+  /** When what could not be read is looked at again; what was looked at again last, and how often that was in vain. */
+  #unreadDueAt: number | undefined;
+  #unreadBefore: ReadonlySet<RelativePath> = new Set();
+  #unreadAttempts = 0;
   #mayDelete: boolean;
   /** That repairs only copy, as long as no full resync has been through, is told once. */
   #hasToldCopyOnly = false;
@@ -402,6 +408,7 @@ export class Replica implements JournalSource {
     this.#cancelTimer = undefined;
     const now = this.#now();
     for (const due of this.#retries.takeDue(now)) this.#changes.mark(due);
+    this.#lookAtUnread(now);
     this.#judgeRepair(now);
 
     const waitsUntil = this.#standing.waitsUntil(now);
@@ -549,7 +556,8 @@ export class Replica implements JournalSource {
   }
 
   #nextWake(now: number): number | undefined {
-    const wakes = [this.#retries.nextDue(), this.#foundAt && this.#foundAt + JUDGE_AFTER_MS];
+    const unreadDueAt = this.#retries.size === 0 ? this.#unreadDueAt : undefined;
+    const wakes = [this.#retries.nextDue(), this.#foundAt && this.#foundAt + JUDGE_AFTER_MS, unreadDueAt];
     if (this.#changes.size > 0 && this.#batches.size > 0) {
       for (const kind of ['entries', 'trees'] as const) {
         const until = Math.max(this.#gathersUntil(kind, now), this.#restsUntil.get(kind) ?? 0);
@@ -675,7 +683,20 @@ export class Replica implements JournalSource {
 
   #holdUnread(looks: readonly DirtyPath[]): void {
     this.#deletions.holdUnread(looks);
+    const isInVain = looks.some(({ path }) => this.#unreadBefore.has(path));
+    this.#unreadAttempts = isInVain ? this.#unreadAttempts + 1 : 1;
+    const dueAt = this.#now() + backoffMs(UNREAD_AGAIN, this.#unreadAttempts, this.#options.random());
+    this.#unreadDueAt = Math.min(this.#unreadDueAt ?? Infinity, dueAt);
     this.#tellHeld('something could not be read', 0);
+  }
+
+  /** What fails by name is waited for. Otherwise a directory went away, or became something else, while it was read. */
+  #lookAtUnread(now: number): void {
+    if (this.#unreadDueAt === undefined || now < this.#unreadDueAt || this.#retries.size > 0) return;
+    this.#unreadDueAt = undefined;
+    const looks = this.#deletions.takeUnread();
+    this.#unreadBefore = new Set(looks.map(({ path }) => path));
+    for (const look of looks) this.#changes.mark(look);
   }
 
   /** With `-u`, a file that was not sent is the same on the remote, or newer there and stays: that must be said. */

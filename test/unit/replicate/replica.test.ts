@@ -1649,6 +1649,26 @@ describe('what could not be read', () => {
     expect(bench.running).toEqual(['entries d/x']);
   });
 
+  test('because it changed meanwhile is compared again by itself, ever more rarely', async () => {
+    const bench = new Bench();
+    await bench.mark('d/**');
+    const moved = { exitCode: 23, complaints: [complaint('vanished', 'd/x')], unreadable: true };
+    const pauses: number[] = [];
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await bench.end(moved);
+      await bench.end();
+      const heldAt = bench.clock.now();
+      while (bench.running.length === 0) await bench.advance(500);
+      expect(bench.running).toEqual(['trees d/**']);
+      pauses.push(bench.clock.now() - heldAt);
+    }
+    expect(pauses[0]).toBeLessThanOrEqual(5_000);
+    expect(pauses[2]).toBeGreaterThan(pauses[0]!);
+    await bench.end({ extraneous: 1 });
+    await bench.end({ extras: ['d/y'] });
+    expect(bench.running).toEqual(['entries d/y']);
+  });
+
   test('in the comparison itself deletes nothing either', async () => {
     const bench = new Bench();
     await bench.mark('bad');
