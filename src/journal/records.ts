@@ -33,7 +33,16 @@ export function parseKey(key: string): { section: string; path: RelativePath | u
 }
 
 /** On the disk these are numbers: what is there stays in its place, others follow. */
-const KINDS: readonly JournalMark['kind'][] = ['change', 'resync', 'found', 'held', 'parked', 'sweep', 'both'];
+const KINDS: readonly JournalMark['kind'][] = [
+  'change',
+  'resync',
+  'found',
+  'held',
+  'parked',
+  'sweep',
+  'both',
+  'copied',
+];
 const SCOPES: readonly Scope[] = ['entry', 'listing', 'subtree'];
 const FIRST_FLAG = '0'.charCodeAt(0);
 const FLAGS = KINDS.length * SCOPES.length * 4;

@@ -4,6 +4,7 @@
  *   comparison -> found -> judged -> by name (marks for the replica)
  *                            '- held: more than the limit; until a person releases it
  *   parked: the source is not what it was (missing, replaced, empty, something in it unmounted); until it is
+ *   copied: comparing may not delete yet (no full resync has been through); until it may
  *   unread: something could not be read, so what is extra is not known; until what failed has recovered
  *
  * A *seen* deletion is only ever parked. Decides and keeps; runs nothing.
@@ -71,6 +72,8 @@ export class Deletions {
   /** What a comparison has found while the source was not what it was: for a person to read. */
   readonly #parkedNames = new Map<RelativePath, number>();
   readonly #unread: DirtySet;
+  /** Where something extra was told of while comparing might not delete. */
+  readonly #copied: DirtySet;
   /** Where more was found than is deleted after one comparison: looked at again when that has gone. */
   readonly #further: DirtySet;
   /** What was judged or released as a whole: what is found there goes. */
@@ -85,6 +88,7 @@ export class Deletions {
     this.#heldPlaces = new DirtySet({ onChanged });
     this.#parked = new DirtySet({ onChanged });
     this.#unread = new DirtySet({ onChanged });
+    this.#copied = new DirtySet({ maxMarks: MAX_COPIED, onChanged });
     this.#further = new DirtySet({ onChanged });
   }
 
@@ -229,6 +233,18 @@ export class Deletions {
     return this.#takeAll(this.#unread);
   }
 
+  // ---- copied only
+
+  /** Keeps looks that were not compared, because comparing may not delete yet. */
+  keepCopied(looks: Iterable<DirtyPath>): void {
+    for (const look of looks) this.#copied.mark(look);
+  }
+
+  /** It may from now on, or all of it is compared anyway: what is to be compared again. */
+  takeCopied(): DirtyPath[] {
+    return this.#takeAll(this.#copied);
+  }
+
   // ---- too many for one comparison
 
   lookFurther(looks: Iterable<DirtyPath>): void {
@@ -280,6 +296,8 @@ export class Deletions {
     }
     const further = this.#further.get(path);
     if (further !== undefined) return { path, ...further, kind: 'found' };
+    const copied = this.#copied.get(path);
+    if (copied !== undefined) return { path, ...copied, kind: 'copied' };
     // What could not be read is compared again after a restart.
     const unread = this.#unread.get(path);
     return unread === undefined ? undefined : { path, ...unread, kind: 'change' };
@@ -287,7 +305,8 @@ export class Deletions {
 
   *image(): Generator<JournalMark> {
     const { resync, repair } = this.#findings;
-    const sets = [this.#heldPlaces, this.#parked, this.#unread, this.#further, resync.unlisted, repair.unlisted];
+    const ours = [this.#heldPlaces, this.#parked, this.#unread, this.#further, this.#copied];
+    const sets = [...ours, resync.unlisted, repair.unlisted];
     const places = sets.flatMap((set) => [...set].map(({ path }) => path));
     const paths = new Set([...this.#held.keys(), ...resync.names.keys(), ...repair.names.keys(), ...places]);
     for (const path of paths) {
@@ -296,9 +315,10 @@ export class Deletions {
     }
   }
 
-  /** Takes back what an earlier run of the service had held or parked. */
+  /** Takes back what an earlier run of the service had held, parked or only copied. */
   restore({ kind, why = '', ...dirty }: JournalMark): void {
-    if (kind === 'parked') this.park([dirty], why);
+    if (kind === 'copied') this.keepCopied([dirty]);
+    else if (kind === 'parked') this.park([dirty], why);
     else if (dirty.scope === 'entry') this.#held.set(dirty.path, { reason: why, since: dirty.since });
     else {
       this.#heldPlaces.mark(dirty);
@@ -321,6 +341,8 @@ export interface Comparison {
   readonly sourceNames: number;
 }
 
+/** Places; beyond that those above them are kept. */
+const MAX_COPIED = 1_000;
 const UNREAD = 'something could not be read, so what only the remote has is not known';
 
 /** Why so many deletions are too many; undefined when they are not. */

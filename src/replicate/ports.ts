@@ -177,7 +177,7 @@ export interface RunProgress {
   readonly bytesSent: number;
 }
 
-export const JOURNAL_KINDS = ['change', 'resync', 'found', 'held', 'parked', 'sweep', 'both'] as const;
+export const JOURNAL_KINDS = ['change', 'resync', 'found', 'held', 'parked', 'sweep', 'both', 'copied'] as const;
 
 /** A mark as the journal keeps it. */
 export interface JournalMark extends DirtyPath {
@@ -188,6 +188,7 @@ export interface JournalMark extends DirtyPath {
    * - `found`: only the remote has something there; whether it may be deleted is not decided.
    * - `held`: it is not deleted on the remote until a person says so (`why`).
    * - `parked`: it is not looked at, because of how the source is (`why`), until that changes.
+   * - `copied`: only the remote has something there, and comparing may not delete yet.
    * - `sweep`: a run that broke off there may have left partial files on the remote.
    */
   readonly kind: (typeof JOURNAL_KINDS)[number];

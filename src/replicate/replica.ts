@@ -642,7 +642,10 @@ export class Replica implements JournalSource {
     const mayInfer = this.#mayDelete || (batch.kind === 'resync' && this.#resync?.isAsked === true);
     const seen = batch.looks.filter(({ gone }) => gone);
     const others = batch.looks.filter(({ path, gone }) => !gone && (mayInfer || this.#deletions.isApproved(path)));
-    if (seen.length + others.length < batch.looks.length && !this.#hasToldCopyOnly) {
+    const compared = new Set([...seen, ...others]);
+    const copied = batch.looks.filter((look) => !compared.has(look));
+    this.#deletions.keepCopied(copied);
+    if (copied.length > 0 && !this.#hasToldCopyOnly) {
       this.#hasToldCopyOnly = true;
       this.#options.events.emit('deletes:copyOnly', { remote: this.name, count: report.extraneous });
     }
@@ -1102,7 +1105,7 @@ export class Replica implements JournalSource {
       if (mark.kind === 'sweep') this.#sweeps.mark(dirty);
       if (mark.kind === 'found')
         (facts?.resync === undefined ? this.#changes : this.#resyncPieces).mark(placeOfFound(dirty));
-      if (mark.kind === 'held' || mark.kind === 'parked') this.#deletions.restore(dirty);
+      if (mark.kind === 'held' || mark.kind === 'parked' || mark.kind === 'copied') this.#deletions.restore(dirty);
     }
     if (facts?.resync !== undefined) {
       this.#resync = { ...newResync(facts.resync, now, []), isResumed: true, pieces: this.#resyncPieces.size };
@@ -1124,8 +1127,10 @@ export class Replica implements JournalSource {
     }
   }
 
+  /** What was only copied until now is compared. */
   #setMayDelete(): void {
     this.#mayDelete = true;
+    this.#markAll(this.#deletions.takeCopied());
     this.#keepFacts();
   }
 
@@ -1150,7 +1155,10 @@ export class Replica implements JournalSource {
     // The full resync is the retry queue's flush: whatever waits there is tried along with it.
     for (const due of this.#retries.takeDue(Infinity)) this.#changes.mark(due);
     // It finds again what is still extra; the crontab's may leave something out.
-    if (request.isAsked && !request.crontab) this.#deletions.forgetHeld();
+    if (request.isAsked && !request.crontab) {
+      this.#deletions.forgetHeld();
+      this.#deletions.takeCopied();
+    }
     this.#deletions.begin('resync');
     this.#resyncPieces.mark({ path: ROOT, scope: 'subtree', gone: false, alone: false, since: now });
     this.#isKnown = true;
@@ -1171,8 +1179,8 @@ export class Replica implements JournalSource {
     this.#resyncNames = sourceNames;
     this.#act(go, held);
     // What is held has not been through: its release completes the resync.
-    if (resync.isAsked && held === undefined && !this.#deletions.hasParked) this.#mayDelete = true;
-    this.#keepFacts();
+    if (resync.isAsked && held === undefined && !this.#deletions.hasParked) this.#setMayDelete();
+    else this.#keepFacts();
     this.#options.events.emit('resync:finished', {
       remote: this.name,
       reason: resync.reason,

@@ -59,7 +59,7 @@ describe('a mark', () => {
     '',
     '0',
     '/abc',
-    '\u0085abc',
+    '\u0090abc',
     '\u00ffabc',
     '0ab-c',
     '0abc"',

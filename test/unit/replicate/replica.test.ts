@@ -1633,6 +1633,24 @@ describe('what a person has released', () => {
   });
 });
 
+describe('what is extra while comparing may only copy', () => {
+  test('is compared again once a release has said that it may delete, also after a crash', async () => {
+    const first = new Bench({}, new MemoryJournal());
+    await first.resync(ASKED);
+    first.sourceNames = 0;
+    await first.drain(answering({ d: Array.from({ length: 101 }, (_, index) => `d/${index}`) }));
+    expect(first.status()).toMatchObject({ held: 101, mayDelete: false });
+    await first.mark('e/**');
+    await first.end({ extraneous: 1 });
+    expect(first.told).toContain('deletes:copyOnly');
+    const bench = await first.crash();
+    expect(bench.running).toEqual([]);
+    bench.replica.release();
+    await turns();
+    expect(bench.running).toContain('trees e/**');
+  });
+});
+
 describe('what could not be read', () => {
   test('is compared again when nothing fails any more, and until then nothing is deleted there', async () => {
     const bench = new Bench();
