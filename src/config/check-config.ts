@@ -41,16 +41,9 @@ export function checkConfig(file: string, env: Environment, plugin?: PluginName)
 
 /** The same for the content of a file. */
 export function checkBytes(bytes: Uint8Array, file: string, env: Environment, plugin?: PluginName): CheckedConfig {
-  const { config, head, encoding, problems, diskChecks } = readConfig(
-    bytes,
-    file,
-    env,
-    plugin === undefined ? 'sync' : 'plugin',
-  );
+  const { config, head, encoding, problems, diskChecks } = readConfig(bytes, file, env, plugin ?? 'sync');
   if (head === undefined) return { file, problems };
-  // With a plugin alone nothing is sent: what the file says of rsync is not for it.
-  const checks = plugin === undefined ? diskChecks : diskChecks.filter(({ kind }) => kind !== 'password-file');
-  const all = [...problems, ...adviseOn(head, config), ...checks.flatMap((check) => lookAtDisk(check))];
+  const all = [...problems, ...adviseOn(head, config), ...diskChecks.flatMap((check) => lookAtDisk(check))];
   return {
     file,
     reading: {

@@ -58,11 +58,59 @@ export interface CrontabConfig {
   readonly excludes: readonly string[];
 }
 
-/** A `<plugin name="...">` section as written: kept for the plugins, which read it themselves. */
+/** A `<plugin name="...">` section as written. */
 export interface PluginSection {
   readonly name: string;
   readonly line: number;
   readonly element: ConfigElement;
+}
+
+/** What the section of the plugin that is to run says (read-plugins.ts). */
+export type PluginConfig = CommandConfig | SocketConfig | HttpConfig | RefreshCdnConfig;
+
+/** Runs a program with the changed path as an argument. */
+export interface CommandConfig {
+  readonly name: 'command';
+  /** The program and what comes before the path: one word at least. */
+  readonly prefix: readonly string[];
+  /** What comes behind it. */
+  readonly suffix: readonly string[];
+  /** `ignoreError`: what the program prints goes nowhere; otherwise into the log. */
+  readonly hidesOutput: boolean;
+  /** One of these must match the whole absolute path; undefined: the plugin's filter is off. */
+  readonly includes?: readonly string[];
+}
+
+/** Sends the changed path to a TCP server. */
+export interface SocketConfig {
+  readonly name: 'socket';
+  readonly host: string;
+  readonly port: number;
+  readonly watch?: string;
+}
+
+/** Posts the change to a web server. */
+export interface HttpConfig {
+  readonly name: 'http';
+  /** http or https, with the port where one was written. */
+  readonly url: string;
+  readonly watch?: string;
+}
+
+/** Tells a CDN that the URL of the changed path is stale. */
+export interface RefreshCdnConfig {
+  readonly name: 'refreshCDN';
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  /** Never shown. */
+  readonly password: string;
+  /** The URL begins so. */
+  readonly base: string;
+  /** Searched in the absolute path: its first group and what comes behind the match follow `base`. */
+  readonly expression?: string;
+  /** Otherwise what comes behind this directory, or behind the watched one, follows `base`. */
+  readonly watch?: string;
 }
 
 /** An element of the file: names and values as written, in order. */
@@ -98,6 +146,8 @@ export interface Config {
   /** The plugin that follows each synced change (`<sersync><plugin start="true" name=...>`): one of `PLUGIN_NAMES`. */
   readonly afterSyncPlugin?: PluginName;
   readonly plugins: readonly PluginSection[];
+  /** The plugin that runs: the one of `-m`, otherwise `afterSyncPlugin`, where it has a section. */
+  readonly plugin?: PluginConfig;
   /**
    * `<delete limit>`: how much a comparison may delete on a remote without being asked, in percent of what the remote holds
    * there (and 100 names in any case); `off`: all of it.

@@ -10,6 +10,7 @@ import {
   type CrontabConfig,
   type EventSwitches,
   type LocalPathConfig,
+  type PluginConfig,
   type PluginName,
   type RemoteConfig,
   type RsyncConfig,
@@ -17,11 +18,12 @@ import {
 } from './config.js';
 import { parseConfXml } from './confxml.js';
 import { readCommonParams } from './read-params.js';
+import { findPluginRoots, findPluginSection, readPluginSection } from './read-plugins.js';
 import type { DecodedText } from './text-encoding.js';
 import { checkVocabulary, closest } from './vocabulary.js';
 
-/** What the program is started for: a plugin of its own (`-m`) needs no remotes. */
-export type Purpose = 'sync' | 'plugin';
+/** What the program is started for: to sync, or to run this plugin alone (`-m`), which needs no remotes. */
+export type Purpose = 'sync' | PluginName;
 
 /** Something that only the disk can tell: asked for by the pure part, answered by `load-config`. */
 export interface DiskCheck {
@@ -63,6 +65,7 @@ export function readConfig(
   const watcher = only(sersync, 'watcher', report);
   const crontab = readCrontab(only(sersync, 'crontab', report), report);
   const afterSyncPlugin = readAfterSyncPlugin(head, sersync, report);
+  const plugin = readPlugin(head, purpose, afterSyncPlugin, report);
   const config: Config = {
     file,
     host: readHost(only(head, 'host', report), report),
@@ -71,7 +74,9 @@ export function readConfig(
     excludes: readFilter(only(head, 'filter', report), report),
     events: readEvents(inotify, report),
     dotfiles: readSwitch(only(inotify, 'dotfiles', report), 'start', DEFAULTS.dotfiles, report),
-    ...readDestinations(sersync, purpose, report, diskChecks),
+    ...(purpose === 'sync'
+      ? readDestinations(sersync, report, diskChecks)
+      : readPluginRoots(head, sersync, purpose, report, diskChecks)),
     failLog: readFailLog(only(sersync, 'failLog', report), report),
     ...(crontab === undefined ? {} : { crontab }),
     ...(afterSyncPlugin === undefined ? {} : { afterSyncPlugin }),
@@ -80,6 +85,7 @@ export function readConfig(
       line: element.line,
       element,
     })),
+    ...(plugin === undefined ? {} : { plugin }),
     deleteLimitPercent: readDeleteLimit(childrenOf(inotify, 'delete')[0], report),
     auditMinutes: readAudit(watcher, report),
     watcher: readWatcher(watcher, env, report),
@@ -321,23 +327,34 @@ function readAudit(element: ConfigElement | undefined, report: Report): number {
 
 type Destinations = Pick<Config, 'localPaths' | 'rsync'>;
 
-function readDestinations(
-  sersync: ConfigElement | undefined,
-  purpose: Purpose,
-  report: Report,
-  checks: DiskCheck[],
-): Destinations {
+function readDestinations(sersync: ConfigElement | undefined, report: Report, checks: DiskCheck[]): Destinations {
   const rsync = readRsync(only(sersync, 'rsync', report), report, checks);
   const elements = childrenOf(sersync, 'localpath');
-  if (elements.length === 0 && purpose === 'sync') {
+  if (elements.length === 0) {
     const hint =
       'write <localpath watch="/data/www"><remote ip="192.168.0.2" name="module"/></localpath> into <sersync>';
     report.error(sersync?.line ?? 0, 'there is no <localpath> to be watched in <sersync>', hint);
   }
-  const read = elements.flatMap((element) => readLocalPath(element, rsync.ssh, purpose, report, checks));
+  const read = elements.flatMap((element) => readLocalPath(element, rsync.ssh, 'sync', report, checks));
   const localPaths = mergeSameWatch(read, report);
   warnOfOverlaps(localPaths, report);
   return { localPaths: localPaths.map(withoutLines), rsync };
+}
+
+/** What a plugin that runs alone watches. Nothing is sent, so neither `<remote>` nor `<rsync>` is read. */
+function readPluginRoots(
+  head: ConfigElement,
+  sersync: ConfigElement | undefined,
+  name: PluginName,
+  report: Report,
+  checks: DiskCheck[],
+): Destinations {
+  const elements = findPluginRoots(head, sersync, name, report).map((element) => ({ ...element, children: [] }));
+  const read = elements.flatMap((element) => readLocalPath(element, false, name, report, checks));
+  return {
+    localPaths: mergeSameWatch(read, report).map(withoutLines),
+    rsync: readRsync(undefined, report, checks),
+  };
 }
 
 /** A value and the line where it was found, until all are compared. */
@@ -651,6 +668,26 @@ function readAfterSyncPlugin(
     );
   }
   return name;
+}
+
+/** The settings of the plugin that is to run. */
+function readPlugin(
+  head: ConfigElement,
+  purpose: Purpose,
+  afterSyncPlugin: PluginName | undefined,
+  report: Report,
+): PluginConfig | undefined {
+  const name = purpose === 'sync' ? afterSyncPlugin : purpose;
+  const section = name === undefined ? undefined : findPluginSection(head, name);
+  if (name !== undefined && section !== undefined) return readPluginSection(section, name, report);
+  if (purpose !== 'sync') {
+    report.error(
+      0,
+      `-m ${purpose}: there is no <plugin name="${purpose}"> section in <head>`,
+      'add it: the sample conf/confxml.xml has one of each',
+    );
+  }
+  return undefined;
 }
 
 function readWatcher(element: ConfigElement | undefined, env: Environment, report: Report): WatcherChoice {

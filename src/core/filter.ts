@@ -1,4 +1,4 @@
-import { decode, parentOf, ROOT, type RelativePath } from './relative-path.js';
+import { decode, fromText, parentOf, ROOT, type RelativePath } from './relative-path.js';
 import { createPatternList, parsePatternRules, type PathMatcher } from './rsync-pattern.js';
 import { isTemporary } from './temporaries.js';
 
@@ -70,6 +70,33 @@ export function compileExpression(expression: string): TextMatcher | undefined {
   // With `u` a character beyond U+FFFF counts as one, but escapes such as `\-` or `\_` are errors.
   const unicode = compileOrSkip(source, 'su') ?? ascii;
   return (text) => (NOT_ASCII.test(text) ? unicode.test(text) : ascii.test(text));
+}
+
+/** Whether one of the expressions matches the whole path, absolute or not: what `<filter>` does for the relative one. */
+export function createPathMatcher(expressions: readonly string[]): (path: RelativePath) => boolean {
+  const matches = matchesAny(expressions.flatMap((expression) => compileExpression(expression) ?? []));
+  return (path) => matches(path, false);
+}
+
+/** What an expression finds in a path. */
+export interface Finding {
+  /** Its first group; empty when it has none, or when that took no part. */
+  readonly group: RelativePath;
+  /** What comes behind the match. */
+  readonly rest: RelativePath;
+}
+
+/**
+ * An expression that is searched in a path, byte by byte as the original does. Undefined when it is no regular expression.
+ */
+export function compileSearch(expression: string): ((path: RelativePath) => Finding | undefined) | undefined {
+  const found = compileOrSkip(expandNamedClasses(fromText(expression)), 's');
+  if (found === undefined) return undefined;
+  return (path) => {
+    const match = found.exec(path);
+    if (match === null) return undefined;
+    return { group: match[1] ?? '', rest: path.slice(match.index + match[0].length) };
+  };
 }
 
 const NOT_ASCII = /[^\x00-\x7f]/;

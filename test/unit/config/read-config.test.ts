@@ -319,11 +319,6 @@ describe('localpaths and remotes', () => {
       'warning 2: /data is watched by the <localpath> of line 2 already: their remotes are joined',
     ]);
   });
-
-  test('a plugin of its own needs no remote and no localpath', () => {
-    expect(read(fileOf({ localpath: '<localpath watch="/d"/>' }), {}, 'plugin').told).toEqual([]);
-    expect(read(fileOf({ localpath: ' ' }), {}, 'plugin').told).toEqual([]);
-  });
 });
 
 const withRemote = (remote: string): Parts => ({ localpath: `<localpath watch="/d">${remote}</localpath>` });
