@@ -102,6 +102,16 @@ export interface EventMap {
   ];
   /** A comparison found names that only the remote has; they are removed there. */
   'extras:found': [{ remote: string; count: number; examples: readonly RelativePath[] }];
+  /** The plugin was run for a changed path (absolute here and below). */
+  'plugin:ran': [{ plugin: string; path: RelativePath; tries: number; durationMs: number }];
+  /** What a command printed, or a CDN answered. */
+  'plugin:said': [{ plugin: string; path: RelativePath; text: string }];
+  /** Runs have failed since the last such event: how many, and the latest of them. They are not made up for. */
+  'plugin:failed': [{ plugin: string; path: RelativePath; reason: string; failures: number }];
+  /** A run went well again. */
+  'plugin:recovered': [{ plugin: string; failures: number; durationMs: number }];
+  /** The plugin is not run for changes: how many since the last such event, and why. */
+  'plugin:dropped': [{ plugin: string; count: number; reason: string }];
 }
 
 export type Events = EventEmitter<EventMap>;

@@ -43,6 +43,11 @@ const LEVELS: Partial<Record<keyof EventMap, Level>> = {
   'resync:progress': 'info',
   'resync:finished': 'info',
   'extras:found': 'info',
+  'plugin:ran': 'debug',
+  'plugin:said': 'info',
+  'plugin:failed': 'warn',
+  'plugin:recovered': 'info',
+  'plugin:dropped': 'warn',
 };
 
 /** Lines of one event in an interval; beyond that they are counted. */
