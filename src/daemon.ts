@@ -13,22 +13,26 @@ import type { Logger } from './logger.js';
 import { logEvents } from './observe/event-log.js';
 import { FailLog } from './observe/fail-log.js';
 import type { HeldDeletions, ServiceStatus } from './observe/status.js';
+import { createPlugin } from './plugin/create-plugin.js';
+import { MAX_WAITING, PluginHost } from './plugin/plugin-host.js';
 import { FILTER_QUEUE_TIMES, FilterQueue } from './queue/filter-queue.js';
 import { NO_JOURNAL, type DeleteGuard, type Journal } from './replicate/ports.js';
 import { Replica, REPLICA_LIMITS } from './replicate/replica.js';
 import { ToldNames } from './core/told-names.js';
 import { Replicator, type SourceReader } from './replicate/replicator.js';
+import { SyncedChanges } from './replicate/synced-changes.js';
 import { scheduleResync } from './schedule/resync-schedule.js';
-import { heldDeletionsOf, rootStatusOf } from './service-status.js';
+import { heldDeletionsOf, pluginStatusOf, rootStatusOf } from './service-status.js';
 import { DeleteMemory } from './transfer/delete-memory.js';
 import { DELETES_BY_RULES } from './transfer/delete-rules.js';
-import { endsWithService, findLauncher } from './transfer/launcher.js';
+import { endsWithService, findLauncher, findParentDeathLauncher } from './transfer/launcher.js';
 import { TransferPool } from './transfer/pool.js';
 import { LIST_ON_STDIN, LIST_SOURCE, readParams, remoteName, type RemoteTarget } from './transfer/rsync-args.js';
 import { checkRsync } from './transfer/rsync-version.js';
 import { Source } from './transfer/source.js';
 import { shareConnection } from './transfer/ssh-master.js';
 import { readPresent, touchClock } from './watch/kernel-time.js';
+import { namesBelow } from './watch/names-below.js';
 import { selectWatcher } from './watch/select-watcher.js';
 import { ThreadWalker } from './watch/tree-walker.js';
 
@@ -66,6 +70,8 @@ export interface Service {
 /** A comparison may delete so many names without being asked, whatever part of the remote that is. */
 const DELETE_LIMIT_NAMES = 100;
 const MINUTE_MS = 60_000;
+/** Plugin runs have at least this long to end when the service stops, however long the remotes took. */
+const PLUGIN_GRACE_MS = 500;
 /** The file in the state directory that is touched to read the kernel's time. */
 const CLOCK_FILE = 'clock';
 /** Failures come in crowds: the fail log is written once for those of this time. */
@@ -87,20 +93,29 @@ export async function startService(config: Config, options: ServiceOptions): Pro
   options.onEvents?.(events);
   const release = new Releases();
   try {
-    const rsyncVersion = checkRsync(rsync);
+    const remotes = config.localPaths.reduce((sum, { remotes }) => sum + remotes.length, 0);
+    // A plugin that runs alone sends nothing, and needs no rsync.
+    const rsyncVersion = remotes === 0 ? undefined : checkRsync(rsync);
     const params = readParams(config.rsync.params);
-    logger.info('service:starting', { config: config.file, rsync: rsyncVersion, params: config.rsync.rawParams });
+    logger.info('service:starting', {
+      config: config.file,
+      ...(rsyncVersion === undefined ? {} : { rsync: rsyncVersion, params: config.rsync.rawParams }),
+      ...(config.plugin === undefined ? {} : { plugin: config.plugin.name }),
+    });
     if (params.dropped.length > 0) {
       logger.warn('params:ignored', {
         params: params.dropped.join(' '),
         hint: 'sersync decides this itself, for each run; <delete> says whether names are deleted',
       });
     }
-    const remotes = config.localPaths.reduce((sum, { remotes }) => sum + remotes.length, 0);
     // One lane more than is held by a large file or a full resync; threads are shared where there are more lanes.
-    const lanes = Math.min(MAX_LANES, Math.max(2, Math.floor(options.threads / remotes)));
-    const pool = new TransferPool(options.threads, lanes * remotes);
-    release.push(() => pool.close());
+    const lanes = Math.min(MAX_LANES, Math.max(2, Math.floor(options.threads / Math.max(1, remotes))));
+    const pool = remotes === 0 ? undefined : new TransferPool(options.threads, lanes * remotes);
+    release.push(() => pool?.close());
+    const plugin = createPluginHost(config, options.threads, { clock, events });
+    let stopAt = 0;
+    // After the last run: what that has brought over counts, too.
+    release.push(() => plugin?.stop(Math.max(PLUGIN_GRACE_MS, stopAt - clock.now())));
 
     const kept = stateDirectory === undefined ? undefined : await openJournal(stateDirectory, { events, clock });
     if (kept !== undefined) release.push(() => kept.close());
@@ -111,6 +126,7 @@ export async function startService(config: Config, options: ServiceOptions): Pro
       logger,
       clock,
       pool,
+      plugin,
       lanes,
       rsync,
       launcher: findLauncher(),
@@ -125,10 +141,13 @@ export async function startService(config: Config, options: ServiceOptions): Pro
     release.push(keepFailLog(replicators, parts));
     let graceMs = 0;
     release.push(() => stopAll(replicators, graceMs));
-    const request = options.resync ? { reason: '-r', crontab: false, isAsked: true } : undefined;
+    if (options.resync && remotes === 0) {
+      logger.info('resync:ignored', { reason: 'a plugin runs alone (-m): there is no remote that -r could sync' });
+    }
+    const request = options.resync && remotes > 0 ? { reason: '-r', crontab: false, isAsked: true } : undefined;
     const started = await Promise.all(replicators.map((replicator) => replicator.start(request)));
 
-    if (config.crontab !== undefined) {
+    if (config.crontab !== undefined && remotes > 0) {
       const schedule = scheduleResync(
         config.crontab.schedule,
         () => {
@@ -154,17 +173,20 @@ export async function startService(config: Config, options: ServiceOptions): Pro
         at: Date.now(),
         journal: kept?.status() ?? {},
         roots: replicators.map(rootStatusOf),
+        ...(plugin === undefined ? {} : { plugin: pluginStatusOf(plugin.status()) }),
       }),
       held: () => heldDeletionsOf(replicators),
       release: () => replicators.reduce((sum, replicator) => sum + replicator.release(), 0),
       async stop(ms) {
         graceMs = ms;
+        stopAt = clock.now() + ms;
         logger.info('service:stopping', { graceMs });
         await release.all();
         logger.info('service:stopped');
       },
       cancel() {
         for (const { replicas } of replicators) for (const replica of replicas) replica.cancelRuns();
+        plugin?.cancel();
       },
     };
   } catch (error) {
@@ -186,12 +208,50 @@ async function openJournal(
   return LevelJournal.open({ directory: joinPaths(stateDirectory, 'journal'), events, clock });
 }
 
+function createPluginHost(
+  { plugin }: Config,
+  threads: number,
+  { clock, events }: Pick<Parts, 'events' | 'clock'>,
+): PluginHost | undefined {
+  if (plugin === undefined) return undefined;
+  return new PluginHost({
+    plugin: createPlugin(plugin, plugin.name === 'command' ? findParentDeathLauncher() : []),
+    concurrency: threads,
+    maxWaiting: MAX_WAITING,
+    remindEveryMs: REPLICA_LIMITS.remindEveryMs,
+    clock,
+    events,
+  });
+}
+
+/** What of a root's changes is for the plugin; undefined where none runs. */
+function createSyncedChanges(
+  root: RelativePath,
+  { plugin, clock }: Pick<Parts, 'plugin' | 'clock'>,
+  given: Pick<ConstructorParameters<typeof SyncedChanges>[0], 'replicas' | 'namesBelow' | 'isAwaited'>,
+): SyncedChanges | undefined {
+  if (plugin === undefined) return undefined;
+  return new SyncedChanges({
+    ...given,
+    maxPending: MAX_WAITING,
+    clock,
+    onSynced: (path, hint) => {
+      plugin.add({ root, path, hint });
+    },
+    onDropped: (count, reason) => {
+      plugin.drop(count, reason);
+    },
+  });
+}
+
 interface Parts {
   readonly config: Config;
   readonly events: Events;
   readonly logger: Logger;
   readonly clock: Clock;
-  readonly pool: TransferPool;
+  /** Undefined where there are no remotes. */
+  readonly pool: TransferPool | undefined;
+  readonly plugin: PluginHost | undefined;
   readonly lanes: number;
   readonly rsync: string;
   readonly launcher: readonly string[];
@@ -210,7 +270,12 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
   const deletes = deleteSwitch || readParams(config.rsync.params).deletes;
   let replicas: readonly Replica[] = [];
   const filter = createFilter({ excludes: config.excludes, patterns: [] });
-  const queue = new FilterQueue({
+  const synced = createSyncedChanges(fromText(watch), parts, {
+    replicas: () => replicas,
+    namesBelow: (path) => namesBelow(root, filter, path),
+    isAwaited: (path) => queue.waitsFor(path),
+  });
+  const queue: FilterQueue = new FilterQueue({
     filter,
     switches: { ...config.events, delete: deletes },
     dotfiles: config.dotfiles,
@@ -218,9 +283,10 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
     times: FILTER_QUEUE_TIMES,
     inspect: (path) => inspect(join(root, path)),
     filesBelow: (path) => filesBelow(source, path),
-    release: (dirty) => {
+    release: (dirty, hint) => {
       events.emit('path:touched', { root: watch, path: dirty.path, scope: dirty.scope, gone: dirty.gone });
       for (const replica of replicas) replica.mark(dirty);
+      synced?.touched(dirty, hint);
     },
     onOpenFile: (path) => {
       events.emit('file:open', { root: watch, path, intervalMs: FILTER_QUEUE_TIMES.openIntervalMs });
@@ -238,9 +304,14 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
     source: sourceReader(root, source, filter, parts.stateDirectory),
     queue,
     createReplicas(given) {
-      replicas = remotes.map((remote) => createReplica(remote, { ...given, watch, cwd, root, deletes }, parts));
+      const source = { ...given, watch, cwd, root, deletes, synced };
+      replicas = remotes.map((remote) => createReplica(remote, source, parts));
       return replicas;
     },
+    onFound: (dirty) => synced?.found(dirty),
+    onStopped: () => synced?.stop(),
+    // A wide place says nothing to a plugin that runs alone; to rsync it says all.
+    walkDetail: remotes.length === 0 ? 'each' : 'folded',
     journal,
     auditEveryMs: config.auditMinutes === 0 ? Infinity : config.auditMinutes * MINUTE_MS,
     clock,
@@ -253,6 +324,7 @@ interface RemoteSource {
   readonly guard: () => DeleteGuard;
   readonly sourceNames: () => number;
   readonly onLinked: () => void;
+  readonly synced: SyncedChanges | undefined;
   /** As configured, as text for the working directory, and as bytes. */
   readonly watch: string;
   readonly cwd: string;
@@ -262,7 +334,8 @@ interface RemoteSource {
 
 function createReplica(remote: RemoteConfig, given: RemoteSource, parts: Parts): Replica {
   const { config, events, clock, pool, journal } = parts;
-  const { cwd, root, watch, deletes, guard, sourceNames, onLinked } = given;
+  const { cwd, root, watch, deletes, guard, sourceNames, onLinked, synced } = given;
+  if (pool === undefined) throw new Error('there is a remote, and nothing that runs rsync');
   const params = readParams(config.rsync.params);
   const { auth: commonAuth, ...rsync } = config.rsync;
   const { auth = commonAuth, ...address } = remote;
@@ -288,6 +361,7 @@ function createReplica(remote: RemoteConfig, given: RemoteSource, parts: Parts):
     target: shared?.target ?? target,
     deletes,
     keepsNewer: params.keepsNewer,
+    namesChanges: synced !== undefined,
     excludes: config.excludes,
     crontabPatterns: config.crontab?.excludes ?? [],
   };
@@ -304,6 +378,16 @@ function createReplica(remote: RemoteConfig, given: RemoteSource, parts: Parts):
     deleteLimit: percent === 'off' ? undefined : { percent, names: DELETE_LIMIT_NAMES },
     sourceNames,
     onLinked,
+    ...(synced === undefined
+      ? {}
+      : {
+          onLanded: (landing) => {
+            synced.landed(landing);
+          },
+          onRemoving: (paths) => {
+            synced.removing(paths);
+          },
+        }),
     journal,
     key: `remote ${name} of ${watch}`,
     fingerprint: JSON.stringify([

@@ -1,5 +1,6 @@
 import { display } from './core/relative-path.js';
-import type { HeldDeletions, RemoteStatus, RootStatus } from './observe/status.js';
+import type { HeldDeletions, PluginStatus, RemoteStatus, RootStatus } from './observe/status.js';
+import type { PluginHostStatus } from './plugin/plugin-host.js';
 import type { Replica } from './replicate/replica.js';
 import type { Replicator } from './replicate/replicator.js';
 
@@ -48,6 +49,14 @@ function remoteStatusOf(replica: Replica): RemoteStatus {
       lastSyncedAt: lastSyncedAt && Math.round(lastSyncedAt),
       lastError: lastError && rounded(lastError),
     }),
+  };
+}
+
+/** The plugin, where one runs. */
+export function pluginStatusOf({ lastError, ...status }: PluginHostStatus): PluginStatus {
+  return {
+    ...status,
+    ...withoutUndefined({ lastError: lastError && { ...rounded(lastError), path: display(lastError.path) } }),
   };
 }
 

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { resolve } from 'node:path';
 import { addAbortSignal } from 'node:stream';
+import type { PluginName } from '../config/config.js';
 import { messageOf, SersyncError } from '../errors.js';
 import {
   socketAddress,
@@ -23,13 +24,19 @@ export interface ServiceLocation {
 const ANSWER_WITHIN_MS = 10_000;
 
 /** The service of a configuration file, or of `SERSYNC_STATE_DIR`: then the file need not exist. */
-export function locateService(configFile: string, env: NodeJS.ProcessEnv, uid: number): ServiceLocation {
-  const stateDirectory = stateDirectoryFor(configFile, env, uid);
+export function locateService(
+  configFile: string,
+  env: NodeJS.ProcessEnv,
+  uid: number,
+  plugin?: PluginName,
+): ServiceLocation {
+  const stateDirectory = stateDirectoryFor(configFile, env, uid, plugin);
   const file = resolve(configFile);
   const isNamed = (env['SERSYNC_STATE_DIR'] ?? '') !== '';
   const hint =
     isNamed || existsSync(file)
-      ? `start it: ${isNamed ? `SERSYNC_STATE_DIR=${stateDirectory} ` : ''}sersync -d -o ${file}; ` +
+      ? `start it: ${isNamed ? `SERSYNC_STATE_DIR=${resolve(env['SERSYNC_STATE_DIR'] ?? '')} ` : ''}sersync -d ` +
+        `${plugin === undefined ? '' : `-m ${plugin} `}-o ${file}; ` +
         'a service that runs as another user is asked by that user'
       : `there is no ${file}: name the configuration of the service with -o FILE`;
   return { stateDirectory, hint };

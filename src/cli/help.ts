@@ -30,6 +30,7 @@ commands 命令 (the service of a configuration: -o FILE 指定配置文件):
   sersync held              deletions that wait, name by name     查看暂缓的删除
   sersync held --release    lets them go                          放行暂缓的删除
             --json          the same for programs                 输出 JSON
+            -m NAME         the service that runs a plugin alone  单独运行的插件
   sersync help              this help                             显示帮助
 
 environment 环境变量:

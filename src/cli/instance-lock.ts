@@ -13,7 +13,7 @@ import { connect, createServer, type Server } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { FailLogConfig, LocalPathConfig } from '../config/config.js';
+import type { FailLogConfig, LocalPathConfig, PluginName } from '../config/config.js';
 import { messageOf, SersyncError, StartError } from '../errors.js';
 import type { ServiceIdentity } from '../observe/control-socket.js';
 import { askService } from './control-client.js';
@@ -48,9 +48,27 @@ const MAX_CLIENTS = 32;
 /** sun_path in unix(7). */
 const NAME_BYTES = 108;
 
-/** What a service with this configuration and state directory has for itself. Throws a `StartError` when one is not there. */
-export function claimsOf({ localPaths, failLog }: LockedConfig, stateDirectory: string): Claim[] {
+/**
+ * What a service with this configuration and state directory has for itself. A plugin that runs alone (`-m`) takes nothing
+ * from a service that syncs the same directory. Throws a `StartError` when one is not there.
+ */
+export function claimsOf({ localPaths, failLog }: LockedConfig, stateDirectory: string, plugin?: PluginName): Claim[] {
   const stopFirst = 'stop that one first';
+  const state: Claim = {
+    kind: 'state',
+    key: directoryKey(stateDirectory),
+    use: `uses the state directory ${stateDirectory}`,
+    hint: `${stopFirst}, or choose another directory: SERSYNC_STATE_DIR=DIR sersync ...`,
+  };
+  if (plugin !== undefined) {
+    const plugins = localPaths.map(({ watch }): Claim => ({
+      kind: 'watch',
+      key: `${plugin} ${directoryKey(watch)}`,
+      use: `runs the plugin ${plugin} for ${watch}`,
+      hint: stopFirst,
+    }));
+    return [...plugins, state];
+  }
   return [
     ...localPaths.map(({ watch }): Claim => ({
       kind: 'watch',
@@ -58,12 +76,7 @@ export function claimsOf({ localPaths, failLog }: LockedConfig, stateDirectory: 
       use: `watches ${watch}`,
       hint: `${stopFirst}, or put the remotes of both into one configuration`,
     })),
-    {
-      kind: 'state',
-      key: directoryKey(stateDirectory),
-      use: `uses the state directory ${stateDirectory}`,
-      hint: `${stopFirst}, or choose another directory: SERSYNC_STATE_DIR=DIR sersync ...`,
-    },
+    state,
     {
       kind: 'faillog',
       key: fileKey(failLog.path),

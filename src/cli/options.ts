@@ -39,6 +39,8 @@ export interface CommandOptions {
   readonly configFile: string;
   /** `--json` */
   readonly json: boolean;
+  /** `-m NAME`: the service that runs this plugin alone. */
+  readonly plugin?: PluginName;
 }
 
 export interface StatusOptions extends CommandOptions {
@@ -156,6 +158,7 @@ const COMMAND_FLAGS = {
   help: { type: 'boolean', short: 'h' },
   config: { type: 'string', short: 'o' },
   json: { type: 'boolean' },
+  plugin: { type: 'string', short: 'm' },
 } as const;
 
 const HINT = 'sersync -h shows the options and the commands';
@@ -166,14 +169,17 @@ function subcommand(word: string, rest: readonly string[]): Subcommand {
   throw new UsageError(`there is no command "${word}"; the commands are ${COMMANDS.join(', ')}`, HINT);
 }
 
-function commandOptions({ help = false, config = DEFAULT_CONFIG_FILE, json = false }: CommandValues): CommandOptions {
-  return { help, configFile: parseConfigFile(config), json };
+function commandOptions(values: CommandValues): CommandOptions {
+  const { help = false, config = DEFAULT_CONFIG_FILE, json = false } = values;
+  const plugin = values.plugin === undefined ? {} : { plugin: parsePlugin(values.plugin) };
+  return { help, configFile: parseConfigFile(config), json, ...plugin };
 }
 
 interface CommandValues {
   readonly help?: boolean | undefined;
   readonly config?: string | undefined;
   readonly json?: boolean | undefined;
+  readonly plugin?: string | undefined;
 }
 
 function parseFlags<const Flags extends NonNullable<ParseArgsConfig['options']>>(

@@ -57,8 +57,8 @@ async function runSubcommand({ command, rest }: Subcommand): Promise<number> {
   }
 }
 
-function locationFor({ configFile }: CommandOptions): ServiceLocation {
-  return locateService(configFile, process.env, process.getuid?.() ?? 0);
+function locationFor({ configFile, plugin }: CommandOptions): ServiceLocation {
+  return locateService(configFile, process.env, process.getuid?.() ?? 0, plugin);
 }
 
 function print(text: string): Promise<number> {

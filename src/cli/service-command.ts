@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { systemClock } from '../clock.js';
 import { loadConfig, type LoadedConfig } from '../config/load-config.js';
 import { startService, type Service } from '../daemon.js';
-import { messageOf, UsageError } from '../errors.js';
+import { messageOf } from '../errors.js';
 import type { Events } from '../events.js';
 import { ControlServer } from '../observe/control-server.js';
 import { ProgressBars } from '../observe/progress-bar.js';
@@ -20,9 +20,6 @@ const LOG_FILE = { name: 'sersync.log', maxBytes: 10 * 1024 * 1024, maxFiles: 5 
 
 /** Runs the service until it is told to stop, or starts it in the background, and gives the exit code. */
 export async function runService(options: Options, argv: readonly string[]): Promise<number> {
-  if (options.plugin !== undefined) {
-    throw new UsageError(`-m ${options.plugin}: running a plugin alone is not possible yet`);
-  }
   const isChild = isBackgroundChild(process.env, process);
   const staysInForeground = isContainer(process.env, process.pid);
   if (options.background && !isChild && !staysInForeground) {
@@ -35,12 +32,13 @@ export async function runService(options: Options, argv: readonly string[]): Pro
     });
   }
 
-  const loaded = loadConfig(options.configFile, process.env);
+  const { configFile, plugin } = options;
+  const loaded = loadConfig(configFile, process.env, plugin ?? 'sync');
   const { config } = loaded;
-  const stateDirectory = stateDirectoryFor(options.configFile, process.env, process.getuid?.() ?? 0);
+  const stateDirectory = stateDirectoryFor(configFile, process.env, process.getuid?.() ?? 0, plugin);
   openStateDirectory(stateDirectory);
   const identity = { pid: process.pid, config: config.file };
-  const lock = await takeInstanceLock(claimsOf(config, stateDirectory), stateDirectory, identity);
+  const lock = await takeInstanceLock(claimsOf(config, stateDirectory, plugin), stateDirectory, identity);
   try {
     // All paths are absolute by now; a working directory inside a mount would keep it from being unmounted.
     if (isChild) process.chdir('/');

@@ -2,16 +2,24 @@ import { createHash } from 'node:crypto';
 import { accessSync, chmodSync, constants, mkdirSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
+import type { PluginName } from '../config/config.js';
 import { messageOf, StartError } from '../errors.js';
 
 /**
  * Where a service keeps its state and, in the background, its log: one directory for each configuration file.
  * `SERSYNC_STATE_DIR` names it; otherwise it lies below /var/lib/sersync for root and below the XDG state directory for
  * others. Absolute; the file need not exist. A link to it is not followed: what it points to may change with each release.
+ * A plugin that runs alone (`-m`) may run beside the service that syncs: it has a directory of its own in that one's.
  */
-export function stateDirectoryFor(configFile: string, env: NodeJS.ProcessEnv, uid: number): string {
+export function stateDirectoryFor(
+  configFile: string,
+  env: NodeJS.ProcessEnv,
+  uid: number,
+  plugin?: PluginName,
+): string {
   const named = env['SERSYNC_STATE_DIR'] ?? '';
-  return resolve(named === '' ? join(baseDirectory(env, uid), nameFor(resolve(configFile))) : named);
+  const directory = resolve(named === '' ? join(baseDirectory(env, uid), nameFor(resolve(configFile))) : named);
+  return plugin === undefined ? directory : join(directory, `plugin-${plugin}`);
 }
 
 /** Makes the state directory where it is missing, for its owner alone. A `StartError` when it cannot be used. */

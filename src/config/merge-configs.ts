@@ -71,7 +71,7 @@ function settingsOf({ config, head }: Reading): Map<string, string> {
 
 /** Settings that are compared above, or that may differ, or that are joined. */
 const KNOWN_KEYS = new Set(
-  'file host debug xfs excludes events localPaths rsync failLog crontab afterSyncPlugin plugins deleteLimitPercent auditMinutes watcher'.split(
+  'file host debug xfs excludes events localPaths rsync failLog crontab afterSyncPlugin plugin plugins deleteLimitPercent auditMinutes watcher'.split(
     ' ',
   ),
 );

@@ -87,7 +87,12 @@ export class DirtySet {
 
   /** Whether a look at `path` and all below it would meet what is marked. */
   overlaps(path: RelativePath): boolean {
-    if (this.#marks.get(path) !== undefined || this.#marks.hasBelow(path)) return true;
+    return this.#marks.hasBelow(path) || this.holds(path);
+  }
+
+  /** Whether the name itself is to be looked at: it is marked, or a directory above it is so that it is looked at, too. */
+  holds(path: RelativePath): boolean {
+    if (this.#marks.get(path) !== undefined) return true;
     for (const [above, levels] of this.#marks.above(path)) if (conflicts(above, levels)) return true;
     return false;
   }

@@ -1,5 +1,6 @@
 /** The status and the held deletions as text for a person at a terminal. Pure. */
 import {
+  describeRuns,
   isInSync,
   judgeHealth,
   type HeldDeletions,
@@ -15,7 +16,7 @@ type Row = readonly [label: string, text: string];
 
 /** What `sersync status` prints: a block for the service and one for each watched directory; what is empty is left out. */
 export function describeStatus(status: ServiceStatus): string {
-  const { version, pid, startedAt, at, config, stateDirectory, journal } = status;
+  const { version, pid, startedAt, at, config, stateDirectory, journal, plugin } = status;
   const service = block(0, [
     ['sersync', `${version}, pid ${pid}, up ${formatDuration(at - startedAt)}`],
     ['config', config],
@@ -23,6 +24,11 @@ export function describeStatus(status: ServiceStatus): string {
     ...row(journal.failingSince, (since) => [
       'journal',
       `cannot be written for ${formatDuration(at - since)}${because(journal.reason)}`,
+    ]),
+    ...row(plugin, (running) => ['plugin', `${running.name}: ${describeRuns(running)}`]),
+    ...row(plugin?.lastError, (error) => [
+      'plugin',
+      `failed ${formatDuration(at - error.at)} ago for ${error.path}${because(error.reason)}`,
     ]),
     ['health', judgeHealth(status).line],
   ]);

@@ -17,6 +17,21 @@ export interface ServiceStatus {
   /** `failingSince`: what is dirty has been kept in memory alone since then, because of `reason`. */
   readonly journal: { readonly failingSince?: number; readonly reason?: string };
   readonly roots: readonly RootStatus[];
+  /** The plugin that runs: after each synced change, or alone. */
+  readonly plugin?: PluginStatus;
+}
+
+export interface PluginStatus {
+  readonly name: string;
+  /** Changes that wait for their turn, and that it runs for now. */
+  readonly waiting: number;
+  readonly running: number;
+  /** Runs since the start that went well, and that did not. */
+  readonly done: number;
+  readonly failed: number;
+  /** Changes for which it was not run, because too many waited. */
+  readonly dropped: number;
+  readonly lastError?: { readonly at: number; readonly path: string; readonly reason: string };
 }
 
 /** One watched directory. */
@@ -149,8 +164,10 @@ function troublesOfRemote({ remote, state, reason, lagMs }: RemoteStatus): strin
 }
 
 /** `ok: 3 remotes in sync`, or how many are and what keeps the others. */
-function progressLine({ roots }: ServiceStatus): string {
+function progressLine({ roots, plugin }: ServiceStatus): string {
   const remotes = roots.flatMap((root) => root.remotes);
+  if (remotes.length === 0 && plugin !== undefined)
+    return `ok: the plugin ${plugin.name} alone, ${describeRuns(plugin)}`;
   const inSync = remotes.filter((remote) => isInSync(remote)).length;
   if (inSync === remotes.length) return `ok: ${count(inSync, 'remote')} in sync`;
   const lagMs = Math.max(...remotes.map((remote) => remote.lagMs));
@@ -159,6 +176,17 @@ function progressLine({ roots }: ServiceStatus): string {
     `ok: ${inSync} of ${count(remotes.length, 'remote')} in sync`,
     ...(lagMs > 0 ? [`farthest behind ${formatDuration(lagMs)}`] : []),
     ...(held > 0 ? [`${count(held, 'deletion')} held`] : []),
+  ].join(', ');
+}
+
+/** `3 waiting, 1 running, 120 done, 2 failed`: what is nothing is left out, but for what is done. */
+export function describeRuns({ waiting, running, done, failed, dropped }: PluginStatus): string {
+  return [
+    ...(waiting > 0 ? [`${waiting} waiting`] : []),
+    ...(running > 0 ? [`${running} running`] : []),
+    `${done} done`,
+    ...(failed > 0 ? [`${failed} failed`] : []),
+    ...(dropped > 0 ? [`${dropped} dropped`] : []),
   ].join(', ');
 }
 

@@ -28,8 +28,8 @@ export interface FilterQueueOptions {
   readonly inspect: (path: RelativePath) => 'missing' | 'file' | 'other';
   /** The files in a directory that appeared and does not count itself (`createFolder` off). */
   readonly filesBelow: (path: RelativePath) => Iterable<RelativePath>;
-  /** Takes what is released. */
-  readonly release: (dirty: DirtyPath) => void;
+  /** Takes what is released, and what is believed to have happened. */
+  readonly release: (dirty: DirtyPath, hint: Hint) => void;
   /** A file stayed open through a whole interval; told once for each path. */
   readonly onOpenFile: (path: RelativePath) => void;
 }
@@ -67,6 +67,11 @@ export class FilterQueue {
     return this.#waiting.size;
   }
 
+  /** Whether it is being waited for a file. */
+  waitsFor(path: RelativePath): boolean {
+    return this.#waiting.has(path);
+  }
+
   /** Since when the oldest of them is being waited for; undefined when there is none. */
   oldest(): number | undefined {
     let oldest: number | undefined;
@@ -82,21 +87,21 @@ export class FilterQueue {
     const now = clock.now();
 
     if ((hint & (Hint.removed | Hint.movedFrom)) !== 0) this.#waiting.delete(path);
-    if (effect.gone) this.#release(path, 'entry', true, now);
-    if (effect.whole) this.#release(path, 'subtree', false, now);
+    if (effect.gone) this.#release(path, 'entry', true, now, hint);
+    if (effect.whole) this.#release(path, 'subtree', false, now, hint);
     else if (effect.contents) for (const file of this.#options.filesBelow(path)) this.#releaseFile(file, now);
     // Attributes say nothing about the writer: a file that is waited for is waited for still.
     const isComplete = (hint & (Hint.closed | Hint.movedTo)) !== 0;
-    if (effect.now) this.#releaseNow(path, isDirectory, isComplete, now);
-    else if (effect.release && this.#waiting.has(path)) this.#releaseNow(path, false, true, now);
+    if (effect.now) this.#releaseNow(path, hint, isComplete, now);
+    else if (effect.release && this.#waiting.has(path)) this.#releaseNow(path, hint, true, now);
     // A link or a device is complete as it is: nobody will close it.
-    if (effect.inspect && this.#options.inspect(path) !== 'file') this.#releaseNow(path, false, true, now);
+    if (effect.inspect && this.#options.inspect(path) !== 'file') this.#releaseNow(path, hint, true, now);
     else if (effect.whenQuiet || effect.whenClosed) this.#wait(path, effect.whenQuiet, now);
   }
 
   /** Releases whatever is being waited for: before the service stops. */
   flush(): void {
-    for (const [path, { since }] of this.#waiting) this.#release(path, 'entry', false, since);
+    for (const [path, { since }] of this.#waiting) this.#release(path, 'entry', false, since, Hint.modified);
     this.#waiting.clear();
   }
 
@@ -113,7 +118,7 @@ export class FilterQueue {
       waiting.touchedAt = now;
       waiting.isQuietEnough ||= isQuietEnough;
     } else if (this.#isStopped || this.#waiting.size >= MAX_WAITING) {
-      this.#release(path, 'entry', false, now);
+      this.#release(path, 'entry', false, now, Hint.modified);
       return;
     } else {
       this.#waiting.set(path, { since: now, touchedAt: now, isQuietEnough });
@@ -137,7 +142,7 @@ export class FilterQueue {
         : now - since >= times.openIntervalMs;
       if (!isRipe) continue;
       this.#waiting.delete(path);
-      this.#release(path, 'entry', false, since);
+      this.#release(path, 'entry', false, since, Hint.modified);
       if (isQuietEnough || this.#toldOpen.has(path)) continue;
       if (this.#toldOpen.size >= MAX_TOLD) this.#toldOpen.clear();
       this.#toldOpen.add(path);
@@ -146,11 +151,12 @@ export class FilterQueue {
     if (this.#waiting.size > 0) this.#lookLater();
   }
 
-  #releaseNow(path: RelativePath, isDirectory: boolean, isComplete: boolean, now: number): void {
+  #releaseNow(path: RelativePath, hint: Hint, isComplete: boolean, now: number): void {
+    const isDirectory = (hint & Hint.directory) !== 0;
     const since = this.#waiting.get(path)?.since ?? now;
     if (isComplete) this.#waiting.delete(path);
     // The root as an entry would bring all that is in it; its listing is the narrowest look that brings its attributes.
-    this.#release(path, isDirectory && path === ROOT ? 'listing' : 'entry', false, since);
+    this.#release(path, isDirectory && path === ROOT ? 'listing' : 'entry', false, since, hint);
   }
 
   /** A file whose changes do not count because of its name. Directories of such names are ordinary. */
@@ -160,10 +166,10 @@ export class FilterQueue {
 
   #releaseFile(path: RelativePath, now: number): void {
     if (!this.#options.filter.isExcluded(path, false) && !this.#isSilent(path, false))
-      this.#release(path, 'entry', false, now);
+      this.#release(path, 'entry', false, now, Hint.created);
   }
 
-  #release(path: RelativePath, scope: DirtyPath['scope'], gone: boolean, since: number): void {
-    this.#options.release({ path, scope, gone, alone: false, since });
+  #release(path: RelativePath, scope: DirtyPath['scope'], gone: boolean, since: number, hint: Hint): void {
+    this.#options.release({ path, scope, gone, alone: false, since }, hint);
   }
 }

@@ -8,7 +8,7 @@ import { isBelow, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors.js';
 import type { Events } from '../events.js';
-import type { ChangedName, TreeWalker, WalkSummary } from './ports.js';
+import type { ChangedName, TreeWalker, WalkDetail, WalkSummary } from './ports.js';
 
 /** Remembers in bounded memory which names the watcher has told (core/told-names.ts). */
 export interface Told {
@@ -22,6 +22,8 @@ export interface CatchUpOptions {
   /** The watched directory, for people. */
   readonly root: string;
   readonly walker: TreeWalker;
+  /** What is told of names that a wider place covers, by walks that are no audits. */
+  readonly detail: WalkDetail;
   readonly createTold: () => Told;
   readonly mark: (dirty: DirtyPath) => void;
   /**
@@ -193,10 +195,12 @@ export class CatchUp {
       return;
     }
     let found = 0;
-    const summary = await this.#options.walker.walk(below, sinceMs, (names) => {
+    const { walker, detail } = this.#options;
+    const onFound = (names: readonly ChangedName[]): void => {
       found += names.length;
       for (const name of names) this.#mark(name, sinceMs);
-    });
+    };
+    const summary = await walker.walk(below, sinceMs, onFound, detail);
     this.#finish(below, reason, summary, found, 0);
   }
 

@@ -119,6 +119,10 @@ export interface RunReport {
   readonly extraneous: number;
   /** `extras`: the names, without the directories above them that are extra themselves. */
   readonly extras: readonly RelativePath[];
+  /** `trees`, where somebody wants to know (`WorkerContext`): names whose content was sent or that were made; bounded. */
+  readonly changed: readonly RelativePath[];
+  /** How many there were beyond that bound. */
+  readonly unnamed: number;
   /** `entries` with `-u` in the params: files that are there and were not sent: equal, or newer on the remote. */
   readonly unsent: readonly RelativePath[];
   /** `entries`: a file that has more than one name was among them. */
@@ -150,6 +154,8 @@ export const NO_RUN: RunReport = {
   names: 0,
   extraneous: 0,
   extras: [],
+  changed: [],
+  unnamed: 0,
   unsent: [],
   cutOff: [],
   isLinked: false,

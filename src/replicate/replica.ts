@@ -11,8 +11,8 @@
  * tried again, held.
  */
 import { backoffMs, type Backoff } from '../core/backoff.js';
-import { DirtySet, merge, type DirtyPath, type Mark } from '../core/dirty-set.js';
-import { ancestorsOf, ROOT, type RelativePath } from '../core/relative-path.js';
+import { conflicts, DirtySet, merge, type DirtyPath, type Mark } from '../core/dirty-set.js';
+import { ancestorsOf, levelsBelow, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors.js';
 import type { Events } from '../events.js';
@@ -89,11 +89,29 @@ export interface ReplicaOptions {
   readonly sourceNames: () => number;
   /** A file that has other names was looked at: those have changed with it, and nobody told of them. */
   readonly onLinked: () => void;
+  /** A run is over and settled. */
+  readonly onLanded?: (landing: Landing) => void;
+  /** Names that were found to be here alone, by a comparison that no full resync asked for, are removed here from now on. */
+  readonly onRemoving?: (paths: readonly RelativePath[]) => void;
   readonly journal: Journal;
   /** Names the remote's section in the journal. */
   readonly key: string;
   /** Of all that decides what should be on the remote: when it is another one, everything is looked at. */
   readonly fingerprint: string;
+}
+
+/** What a run has left behind: plain data. */
+export interface Landing {
+  readonly remote: string;
+  /** The remote can be had. */
+  readonly isWell: boolean;
+  readonly looks: readonly DirtyPath[];
+  /** The names that were sent or made here, where directories were looked at as a whole; of a full resync none. */
+  readonly changed: readonly RelativePath[];
+  /** How many there were beyond those. */
+  readonly unnamed: number;
+  /** Places that are looked at again. */
+  readonly again: readonly Again[];
 }
 
 /** What the journal keeps of a remote beside its marks. */
@@ -300,6 +318,17 @@ export class Replica implements JournalSource {
     if (isCompared) this.#setMayDelete();
     this.#markAll(looks);
     return looks.length;
+  }
+
+  /**
+   * Whether what changed at a path is on the remote: `there`; `owed`: it is on its way; `stuck`: it waits for the end of a
+   * trouble, of the remote, of the source or of its own. A full resync under way says nothing of it.
+   */
+  stateOf(path: RelativePath): 'there' | 'owed' | 'stuck' {
+    const waiting = this.#deletions.imageOf(path);
+    if (this.#retries.has(path) || (waiting !== undefined && waiting.kind !== 'found')) return 'stuck';
+    if (waiting === undefined && !this.#changes.holds(path) && !this.#isFlying(path)) return 'there';
+    return this.#standing.kind === 'well' && !this.#isStopped ? 'owed' : 'stuck';
   }
 
   /**
@@ -585,7 +614,7 @@ export class Replica implements JournalSource {
       this.#looksInFlight.set(look.path, [...flying, { ...look, batch }]);
       this.#section.changed(look.path);
     }
-    batch.settled = this.#carryOut(batch).finally(() => {
+    const landed = this.#carryOut(batch).finally(() => {
       this.#batches.delete(batch);
       this.#inFlight.remove(batch.claims);
       this.#land(batch);
@@ -593,14 +622,24 @@ export class Replica implements JournalSource {
       this.#resync?.sending.delete(batch);
       this.#queuePump();
     });
+    batch.settled = landed.then((report) => {
+      this.#tellLanding(batch, report);
+    });
+  }
+
+  #tellLanding({ kind, looks }: Batch, { changed, unnamed, again }: RunReport): void {
+    if (kind === 'sweep') return;
+    const isWell = this.#standing.kind === 'well';
+    const told = kind === 'resync' ? { changed: [], unnamed: 0, again: [] } : { changed, unnamed, again };
+    this.#options.onLanded?.({ remote: this.name, isWell, looks, ...told });
   }
 
   /** Runs the batch and settles it: when this ends, each of its looks is clean, or marked again, or in the retry queue. */
-  async #carryOut(batch: Batch): Promise<void> {
+  async #carryOut(batch: Batch): Promise<RunReport> {
     await Promise.all(batch.waitsFor);
     if (this.#hasStopped()) {
       this.#markAgain(batch, batch.looks);
-      return;
+      return NO_RUN;
     }
     const task = this.#taskFor(batch);
     let report: RunReport;
@@ -611,7 +650,7 @@ export class Replica implements JournalSource {
       for (const looks of this.#looksToCompare(batch, report)) {
         const comparison = await this.#compare(batch, looks);
         if (comparison === undefined) report = { ...report, cancelled: true };
-        else if (!isDone(judge(comparison, this.#options))) report = comparison;
+        else if (!isDone(judge(comparison, this.#options))) report = { ...comparison, ...changesOf(report) };
         else extras.push(...this.#keepExtras(batch, looks, comparison));
         if (!isDone(judge(report, this.#options))) break;
       }
@@ -622,6 +661,7 @@ export class Replica implements JournalSource {
     this.#settle(batch, report, extras);
     const isAsked = report.unsent.length > 0 && !this.#hasStopped() && isDone(judge(report, this.#options));
     if (isAsked) await this.#countNewer(batch, report.unsent);
+    return report;
   }
 
   /**
@@ -964,6 +1004,7 @@ export class Replica implements JournalSource {
 
   #removeExtras(batch: Batch, extras: readonly RelativePath[], now: number): void {
     const sinceOf = timesOf(batch, now);
+    if (batch.kind !== 'resync' && extras.length > 0) this.#options.onRemoving?.(extras);
     this.#act(extras.map((path) => ({ path, scope: 'entry', gone: false, alone: false, since: sinceOf(path) })));
   }
 
@@ -973,6 +1014,7 @@ export class Replica implements JournalSource {
     if (this.#foundAt !== undefined && (!isPending || now >= this.#foundAt + JUDGE_AFTER_MS)) {
       this.#foundAt = undefined;
       const { go, held } = this.#deletions.judge('repair', Math.max(this.#options.sourceNames(), this.#resyncNames));
+      if (go.length > 0) this.#options.onRemoving?.(go.map(({ path }) => path));
       this.#act(go, held);
     } else if (!isPending) {
       const isDeleting = this.#changes.size + this.#runsOf('entries') + this.#retries.size > 0;
@@ -1115,6 +1157,18 @@ export class Replica implements JournalSource {
     if (facts?.next !== undefined) void this.resync(facts.next);
     this.#keepFacts();
     this.#queuePump();
+  }
+
+  /** Whether a run for changes looks at the name now. */
+  #isFlying(path: RelativePath): boolean {
+    if (this.#looksInFlight.size === 0) return false;
+    const isForChanges = ({ batch: { kind } }: FlyingLook): boolean => kind !== 'resync' && kind !== 'sweep';
+    if (this.#looksInFlight.get(path)?.some(isForChanges) === true) return true;
+    return [ROOT, ...ancestorsOf(path)].some((above) =>
+      this.#looksInFlight
+        .get(above)
+        ?.some((look) => isForChanges(look) && above !== path && conflicts(look, levelsBelow(path, above))),
+    );
   }
 
   /** The batch is no longer in flight. */
@@ -1298,6 +1352,10 @@ function aboveFailing(verdict: Verdict): ReadonlySet<RelativePath> {
 
 function brokeOff(verdict: Verdict): verdict is Extract<Verdict, { kind: 'partial' }> {
   return verdict.kind === 'partial' && verdict.othersMissed;
+}
+
+function changesOf({ changed, unnamed }: RunReport): Pick<RunReport, 'changed' | 'unnamed'> {
+  return { changed, unnamed };
 }
 
 function failedToRun(error: unknown): RunReport {

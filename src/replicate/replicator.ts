@@ -8,7 +8,7 @@ import { messageOf, StartError } from '../errors.js';
 import type { Events } from '../events.js';
 import type { FilterQueue } from '../queue/filter-queue.js';
 import { CatchUp, type Audit, type Told } from './catch-up.js';
-import type { DeleteGuard, Journal, JournalSection, TreeWalker } from './ports.js';
+import type { DeleteGuard, Journal, JournalSection, TreeWalker, WalkDetail } from './ports.js';
 import type { Replica, ResyncRequest } from './replica.js';
 import { RootGuard, type SourceCondition, type SourceFacts, type SourceLook } from './root-guard.js';
 
@@ -51,6 +51,12 @@ export interface ReplicatorOptions {
     sourceNames: () => number;
     onLinked: () => void;
   }) => readonly Replica[];
+  /** A place to look was found that the watcher did not tell of; the remotes have it marked. */
+  readonly onFound?: (dirty: DirtyPath) => void;
+  /** All runs are over, and nothing more comes. */
+  readonly onStopped?: () => void;
+  /** What walks tell of names that a wider place covers. */
+  readonly walkDetail?: WalkDetail;
   readonly journal: Journal;
   readonly auditEveryMs: number;
   readonly clock: Clock;
@@ -136,6 +142,7 @@ export class Replicator {
     this.#catchUp = new CatchUp({
       root: this.root,
       walker: options.walker,
+      detail: options.walkDetail ?? 'folded',
       createTold: options.createTold,
       mark: (dirty) => {
         this.mark(dirty);
@@ -189,6 +196,7 @@ export class Replicator {
   /** A place to look, for every remote. */
   mark(dirty: DirtyPath): void {
     for (const replica of this.replicas) replica.mark(dirty);
+    this.#options.onFound?.(dirty);
   }
 
   /** Changes at or below `path` may have been missed. */
@@ -256,6 +264,7 @@ export class Replicator {
     await this.#catchUp.stop();
     this.#options.queue.stop();
     await Promise.all(this.replicas.map((replica) => replica.stop(graceMs)));
+    this.#options.onStopped?.();
   }
 
   /** What was mounted or unmounted has times of its own, which say nothing about when it came here: all of it is looked at. */

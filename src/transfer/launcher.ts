@@ -14,11 +14,20 @@ const ENDS_WITH_US = ['setpriv', '--pdeathsig', 'TERM', '--'];
  */
 const PUSHES_NOBODY_ASIDE = ['chrt', '--batch', '0'];
 
+/** The command that has the kernel end what it starts when we end; empty where there is none. */
+export function findParentDeathLauncher(): readonly string[] {
+  return works(ENDS_WITH_US) ? ENDS_WITH_US : [];
+}
+
 const LAUNCHERS = [[...PUSHES_NOBODY_ASIDE, ...ENDS_WITH_US], ENDS_WITH_US, PUSHES_NOBODY_ASIDE];
 
 /** The command that starts rsync as a good child of the service, as far as this system can; empty where it cannot. */
 export function findLauncher(): readonly string[] {
-  return LAUNCHERS.find(([program = '', ...args]) => spawnSync(program, [...args, 'true']).status === 0) ?? [];
+  return LAUNCHERS.find((launcher) => works(launcher)) ?? [];
+}
+
+function works([program = '', ...args]: readonly string[]): boolean {
+  return spawnSync(program, [...args, 'true']).status === 0;
 }
 
 /** Whether what it starts ends with the service, also when that is killed. */

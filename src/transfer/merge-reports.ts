@@ -15,6 +15,8 @@ export function mergeReports(first: RunReport, second: RunReport): RunReport {
     names: first.names + second.names,
     extraneous: first.extraneous + second.extraneous,
     extras: [...first.extras, ...second.extras],
+    changed: [...first.changed, ...second.changed],
+    unnamed: first.unnamed + second.unnamed,
     unsent: [...first.unsent, ...second.unsent],
     cutOff: [...first.cutOff, ...second.cutOff],
     newer: [...first.newer, ...second.newer],

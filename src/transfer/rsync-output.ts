@@ -22,6 +22,8 @@ export interface ItemizedLine {
   readonly isSentFile: boolean;
   /** The name is new on the remote. */
   readonly isCreated: boolean;
+  /** Content went over, or a name that is no file was made anew; not where only times, mode or owner were set. */
+  readonly isChanged: boolean;
   /** The name is deleted on the remote, or with `-n` would be: what a directory holds comes before it. */
   readonly isDeletion: boolean;
   /** Bytes of the file; 0 for deletions. */
@@ -42,6 +44,7 @@ export function parseItemized(line: Buffer): ItemizedLine | undefined {
     isDirectory: isDeletion ? name.endsWith('/') : type === 'd',
     isSentFile: type === 'f' && (change === '<' || change === '>'),
     isCreated: attributes.startsWith('+'),
+    isChanged: change !== undefined && change !== '.',
     isDeletion,
     length: isDeletion ? 0 : Number(length),
   };

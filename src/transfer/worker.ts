@@ -62,6 +62,8 @@ export interface WorkerContext {
   readonly deletesBy: DeletesBy;
   /** `-u` is among the params. */
   readonly keepsNewer: boolean;
+  /** Somebody wants to know the names that have changed in directories (`RunReport.changed`). */
+  readonly namesChanges?: boolean;
   readonly excludes: readonly string[];
   readonly crontabPatterns: readonly string[];
 }
@@ -85,6 +87,8 @@ const PUT_INTO_PARTIAL_DIR = 'failed verification -- update put into partial-dir
 const MAX_DOUBTFUL = 10_000;
 /** Of a run that broke off so many files are told that were sent last. */
 const CUT_OFF_AT_MOST = 1_000;
+/** Of the names that have changed in directories so many are told at most. */
+const CHANGED_AT_MOST = 20_000;
 /** A run that changes nothing. */
 const LISTING: RunArgs = { deletes: false, compares: 'seconds', isWatched: false, rules: [], outFormat: OUT_FORMAT };
 /** How often progress is told at most. */
@@ -431,6 +435,7 @@ async function sendDirectories(
       created.push(path);
       doubtful.delete(path);
     },
+    namesChanges: context.namesChanges === true,
   });
   if (unreadable.length === 0) return report;
   return { ...report, unreadable: true, complaints: [...report.complaints, ...unreadable] };
@@ -522,6 +527,7 @@ interface RsyncTask {
   readonly isWatched?: boolean;
   /** The directory in which rsync must stand, because what it does not find there it deletes. */
   readonly mustStandIn?: RootIdentity;
+  readonly namesChanges?: boolean;
   readonly onSent?: (path: RelativePath) => unknown;
   readonly onCreated?: (path: RelativePath) => unknown;
   readonly onExtra?: (path: RelativePath, isDirectory: boolean) => void;
@@ -536,6 +542,8 @@ async function runTask(
   const [program = rsync, ...programArgs] = [...launcher, rsync, ...args];
   const source = new Source(root);
   const sentLast: RelativePath[] = [];
+  const changed: RelativePath[] = [];
+  let changes = 0;
   let filesSent = 0;
   let bytesSent = 0;
   let toldAt = startedAt;
@@ -562,6 +570,7 @@ async function runTask(
       }
       if (item.isDeletion) told.onExtra?.(item.path, item.isDirectory);
       if (item.isCreated) told.onCreated?.(item.path);
+      if (told.namesChanges === true && item.isChanged && ++changes <= CHANGED_AT_MOST) changed.push(item.path);
       if (!item.isSentFile) return;
       told.onSent?.(item.path);
       if (sentLast.length >= 2 * CUT_OFF_AT_MOST) sentLast.splice(0, CUT_OFF_AT_MOST);
@@ -597,6 +606,8 @@ async function runTask(
     ...(isAstray ? { refused: REPLACED } : {}),
     cancelled,
     ...said,
+    changed,
+    unnamed: changes - changed.length,
     cutOff: [...(cameToItsEnd(exit) ? [] : sentLast.slice(-CUT_OFF_AT_MOST)), ...partsKept(said.complaints)],
     filesSent,
     bytesSent,

@@ -23,6 +23,10 @@ export interface ConfigOptions {
   /** Minutes. */
   readonly timeToExecute?: number;
   readonly crontab?: { readonly schedule: string; readonly excludes?: readonly string[] };
+  /** The plugin after each synced change. */
+  readonly plugin?: string;
+  /** `<plugin name="...">` sections, as they are. */
+  readonly sections?: string;
 }
 
 export function writeConfig(file: string, options: ConfigOptions): void {
@@ -46,6 +50,8 @@ export function confxml(options: ConfigOptions): string {
     failLog,
     timeToExecute,
     crontab,
+    plugin,
+    sections,
   } = options;
   const file = new ShippedFile();
   if (debug !== undefined) file.set(4, 'debug', { start: debug });
@@ -76,6 +82,8 @@ export function confxml(options: ConfigOptions): string {
     file.set(38, 'crontabfilter', { start: true });
     file.replace(39, 40, crontab.excludes.map(exclude));
   }
+  if (plugin !== undefined) file.set(43, 'plugin', { start: true, name: plugin });
+  if (sections !== undefined) file.replace(46, 65, [sections]);
   return file.text();
 }
 
@@ -121,7 +129,7 @@ function exclude(expression: string): string {
 }
 
 /** A value as an XML attribute. */
-function quote(value: string): string {
+export function quote(value: string): string {
   const escaped = value
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')

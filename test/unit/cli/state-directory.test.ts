@@ -26,6 +26,12 @@ describe('the state directory of a configuration', () => {
   });
 });
 
+test('a plugin that runs alone has a state directory of its own in that of its configuration', () => {
+  const ofSync = stateDirectoryFor('/etc/c.xml', {}, 0);
+  expect(stateDirectoryFor('/etc/c.xml', {}, 0, 'socket')).toBe(join(ofSync, 'plugin-socket'));
+  expect(stateDirectoryFor('/etc/c.xml', { SERSYNC_STATE_DIR: '/s' }, 0, 'http')).toBe('/s/plugin-http');
+});
+
 describe('opening it', () => {
   let top: string;
 

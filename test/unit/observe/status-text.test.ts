@@ -16,6 +16,17 @@ health   ok: 1 remote in sync
 `);
   });
 
+  test('tells of the plugin, and of one that runs alone in the line of its health', () => {
+    const plugin = { name: 'socket', waiting: 3, running: 1, done: 120, failed: 2, dropped: 0 };
+    const lastError = { at: AT - 5_000, path: '/data/a', reason: 'connect ECONNREFUSED' };
+    const text = describeStatus(sampleStatus({ plugin: { ...plugin, lastError } }));
+    expect(text).toContain('plugin   socket: 3 waiting, 1 running, 120 done, 2 failed\n');
+    expect(text).toContain('plugin   failed 5.0 s ago for /data/a: connect ECONNREFUSED\n');
+    expect(text).toContain('health   ok: 1 remote in sync\n');
+    const alone = describeStatus(sampleStatus({ plugin, roots: [sampleRoot({ remotes: [] })] }));
+    expect(alone).toContain('health   ok: the plugin socket alone, 3 waiting, 1 running, 120 done, 2 failed\n');
+  });
+
   test('tells all that is wrong', () => {
     const troubled = sampleRemote({
       state: 'backing off',

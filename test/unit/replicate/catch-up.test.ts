@@ -31,6 +31,7 @@ class Bench {
     this.catchUp = new CatchUp({
       root: '/data',
       walker: this.walker,
+      detail: 'folded',
       createTold: () => {
         const memory = new ScriptedTold();
         this.memories.push(memory);

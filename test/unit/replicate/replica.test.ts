@@ -5,7 +5,13 @@ import type { Scope } from '../../../src/core/scope.js';
 import { createEvents } from '../../../src/events.js';
 import type { Again, JournalMark, RunReport, TransferTask } from '../../../src/replicate/ports.js';
 import { InFlight } from '../../../src/replicate/planner.js';
-import { Replica, REPLICA_LIMITS, type ReplicaLimits, type ResyncRequest } from '../../../src/replicate/replica.js';
+import {
+  Replica,
+  REPLICA_LIMITS,
+  type Landing,
+  type ReplicaLimits,
+  type ResyncRequest,
+} from '../../../src/replicate/replica.js';
 import { ManualClock } from '../../support/manual-clock.js';
 import { journalAfterResync, MemoryJournal } from '../../support/memory-journal.js';
 import { Random } from '../../support/random.js';
@@ -55,6 +61,8 @@ class Bench {
   readonly told: string[] = [];
   readonly details: Record<string, unknown>[] = [];
   readonly replica: Replica;
+  readonly landings: Landing[] = [];
+  readonly removing: string[] = [];
   sourceNames = 1_000;
 
   constructor(
@@ -82,6 +90,8 @@ class Bench {
       deleteLimit: { percent: 50, names: 100 },
       sourceNames: () => this.sourceNames,
       onLinked: () => this.told.push('linked'),
+      onLanded: (landing) => this.landings.push(landing),
+      onRemoving: (paths) => this.removing.push(...paths),
       journal: this.journal,
       key: 'remote',
       fingerprint,
@@ -1784,5 +1794,69 @@ describe('a file that has more than one name', () => {
     await bench.mark('a');
     await bench.end({ isLinked: true });
     expect(bench.told).toEqual(['linked']);
+  });
+});
+
+describe('whether a change is on the remote', () => {
+  test('is owed from its mark on until its run is settled', async () => {
+    const bench = new Bench();
+    expect(bench.replica.stateOf('a')).toBe('there');
+    bench.replica.mark(bench.dirty('a'));
+    expect(bench.replica.stateOf('a')).toBe('owed');
+    await turns();
+    expect(bench.replica.stateOf('a')).toBe('owed');
+    expect(bench.replica.stateOf('b')).toBe('there');
+    await bench.end();
+    expect(bench.replica.stateOf('a')).toBe('there');
+    expect(bench.landings).toMatchObject([{ remote: 'ip::backup', isWell: true, looks: [{ path: 'a' }] }]);
+  });
+
+  test('is told for what a directory that is looked at as a whole stands for', async () => {
+    const bench = new Bench();
+    await bench.mark('d/**', 'e/');
+    expect(['d', 'd/x/y', 'e/x', 'e/x/y', 'f'].map((path) => bench.replica.stateOf(path))).toEqual([
+      'owed',
+      'owed',
+      'owed',
+      'there',
+      'there',
+    ]);
+  });
+
+  test('is stuck while the remote cannot be had, and while the name fails by itself', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.end(UNREACHABLE);
+    expect(bench.replica.stateOf('a')).toBe('stuck');
+    expect(bench.landings.at(-1)?.isWell).toBe(false);
+    await bench.advance(60_000);
+    await bench.end({ exitCode: 23, complaints: [complaint('lost', 'a')] });
+    expect(bench.replica.stateOf('a')).toBe('stuck');
+    await bench.advance(60_000);
+    await bench.end();
+    expect(bench.replica.stateOf('a')).toBe('there');
+  });
+
+  test('does not depend on a full resync, whose names are not told as changes', async () => {
+    const bench = new Bench();
+    await bench.resync(ASKED);
+    await bench.end({ again: [{ path: 'd', scope: 'subtree', gone: false, because: 'divided' }] });
+    expect(bench.running).toEqual(['trees d/**']);
+    expect(bench.replica.stateOf('d/a')).toBe('there');
+    await bench.end({ changed: ['d/a'], unnamed: 3 });
+    expect(bench.landings.map(({ changed, unnamed }) => [changed, unnamed])).toEqual([
+      [[], 0],
+      [[], 0],
+    ]);
+  });
+
+  test('is told by name for directories, and for what a comparison finds to be removed', async () => {
+    const bench = new Bench();
+    await bench.mark('d/**');
+    await bench.end({ changed: ['d/a'], extraneous: 1 });
+    await bench.end({ extras: ['d/old'], extraneous: 1 });
+    expect(bench.landings[0]?.changed).toEqual(['d/a']);
+    expect(bench.removing).toEqual(['d/old']);
+    expect(bench.replica.stateOf('d/old')).toBe('owed');
   });
 });

@@ -21,6 +21,8 @@ function ended(exitCode: number | null, lines: readonly string[], more: Partial<
     isLinked: false,
     cutOff: [],
     extras: [],
+    changed: [],
+    unnamed: 0,
     unsent: [],
     newer: [],
     filesSent: 0,

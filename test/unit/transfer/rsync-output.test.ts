@@ -421,7 +421,7 @@ describe('many lines', () => {
 });
 
 describe('parseItemized', () => {
-  const file = { isDirectory: false, isSentFile: true, isCreated: true, isDeletion: false };
+  const file = { isDirectory: false, isSentFile: true, isCreated: true, isChanged: true, isDeletion: false };
   test.each([
     ['<f+++++++++ 2  lead', { ...file, length: 2, path: ' lead' }],
     ['<f+++++++++ 2 b\\#134#134 \\#351\\#377 \\ "q', { ...file, length: 2, path: 'b\\#134 \xe9\xff \\ "q' }],
@@ -430,19 +430,31 @@ describe('parseItemized', () => {
     ['>f+++++++++ 5 local', { ...file, length: 5, path: 'local' }],
     ['<f.st...... 11 d/f', { ...file, isCreated: false, length: 11, path: 'd/f' }],
     ['<f.st...... 11 12 34', { ...file, isCreated: false, length: 11, path: '12 34' }],
-    ['.f...p..... 6 d/f', { ...file, isSentFile: false, isCreated: false, length: 6, path: 'd/f' }],
+    ['.f...p..... 6 d/f', { ...file, isSentFile: false, isChanged: false, isCreated: false, length: 6, path: 'd/f' }],
     ['hf+++++++++ 6 hl', { ...file, isSentFile: false, length: 6, path: 'hl' }],
     ['cL+++++++++ 1 d/ln', { ...file, isSentFile: false, length: 1, path: 'd/ln' }],
     ['cS+++++++++ 0 p', { ...file, isSentFile: false, length: 0, path: 'p' }],
     ['cd+++++++++ 100 d/', { ...file, isSentFile: false, isDirectory: true, length: 100, path: 'd' }],
-    ['.d..t...... 100 ./', { ...file, isSentFile: false, isCreated: false, isDirectory: true, length: 100, path: '' }],
+    [
+      '.d..t...... 100 ./',
+      { ...file, isSentFile: false, isChanged: false, isCreated: false, isDirectory: true, length: 100, path: '' },
+    ],
     [
       '*deleting   0 ex/\\#351',
-      { ...file, isSentFile: false, isCreated: false, isDeletion: true, length: 0, path: 'ex/\xe9' },
+      { ...file, isSentFile: false, isCreated: false, isChanged: false, isDeletion: true, length: 0, path: 'ex/\xe9' },
     ],
     [
       '*deleting   0 ex/in/',
-      { ...file, isSentFile: false, isCreated: false, isDeletion: true, isDirectory: true, length: 0, path: 'ex/in' },
+      {
+        ...file,
+        isSentFile: false,
+        isCreated: false,
+        isChanged: false,
+        isDeletion: true,
+        isDirectory: true,
+        length: 0,
+        path: 'ex/in',
+      },
     ],
   ])('%j', (line, expected) => {
     expect(parseItemized(Buffer.from(line, 'latin1'))).toEqual(expected);
