@@ -155,35 +155,49 @@ describe.each(NAMES)('%s', (plugin) => {
     }
   });
 
-  test('runs alone with -m, without rsync and remotes, beside the service that syncs the directory', async () => {
+  test('runs alone with -m, without rsync and remotes', async () => {
     const heard = await listenTo(plugin);
-    await bench.startDaemons(1);
-    write('keep');
-    const syncing = await bench.startSynced();
-    const config = bench.path('alone.xml');
-    writeFileSync(
-      config,
-      `<head><debug start="true"/><sersync><localpath watch=${quote(bench.source)}/></sersync>${heard.sections}</head>`,
-    );
-    const alone = bench.spawnSersync({ config, args: ['-r', '-m', plugin], env: { PATH: '/usr/bin-without-rsync' } });
+    const alone = bench.spawnSersync({ config: aloneConfig(heard), args: ['-r', '-m', plugin], env: WITHOUT_RSYNC });
     await alone.waitForLog('watch:ready');
     await alone.waitForLog('resync:ignored');
 
     mkdirSync(join(bench.source, 'd/e'), { recursive: true });
     write('d/e/f');
     await untilHeard(heard, ['d', 'd/e', 'd/e/f']);
-    rmSync(join(bench.source, 'd'), { recursive: true });
-    await bench.untilSame({ withinMs: 10_000 });
-    expect(alone.rsyncs()).toEqual([]);
-    expect(status('-m', plugin)).toMatchObject({ plugin: { name: plugin, failed: 0 }, roots: [{ remotes: [] }] });
-    expect(status().plugin).toBeUndefined();
-
-    const second = bench.spawnSersync({ config, args: ['-m', plugin] });
-    expect((await second.ended).code).toBe(1);
-    expect(second.stderr).toContain(`already runs the plugin ${plugin} for ${bench.source}`);
+    const told = status('-m', plugin);
+    expect(told).toMatchObject({ plugin: { name: plugin, failed: 0 }, roots: [{ remotes: [] }] });
     expect((await alone.stop()).code).toBe(0);
-    expect(syncing.hasEnded).toBe(false);
   });
+});
+
+const WITHOUT_RSYNC = { PATH: '/nowhere' };
+
+function aloneConfig({ sections }: Heard): string {
+  const config = bench.path('alone.xml');
+  const sersync = `<sersync><localpath watch=${quote(bench.source)}/></sersync>`;
+  writeFileSync(config, `<head><debug start="true"/>${sersync}${sections}</head>`);
+  return config;
+}
+
+test('a plugin runs alone beside the service that syncs the same directory, and no second one of its name', async () => {
+  await bench.startDaemons(1);
+  write('keep');
+  const heard = await listenTo('command');
+  const syncing = await bench.startSynced();
+  const config = aloneConfig(heard);
+  const alone = bench.spawnSersync({ config, args: ['-m', 'command'] });
+  await alone.waitForLog('watch:ready');
+  write('f');
+  await untilHeard(heard, ['f']);
+  await bench.untilSame({ withinMs: 10_000 });
+  expect(alone.rsyncs()).toEqual([]);
+  expect(status().plugin).toBeUndefined();
+
+  const second = bench.spawnSersync({ config, args: ['-m', 'command'] });
+  expect((await second.ended).code).toBe(1);
+  expect(second.stderr).toContain(`already runs the plugin command for ${bench.source}`);
+  expect((await alone.stop()).code).toBe(0);
+  expect(syncing.hasEnded).toBe(false);
 });
 
 describe('a plugin after each synced change', () => {
