@@ -119,7 +119,7 @@ export interface RunReport {
   readonly extraneous: number;
   /** `extras`: the names, without the directories above them that are extra themselves. */
   readonly extras: readonly RelativePath[];
-  /** `trees`, where somebody wants to know (`WorkerContext`): names whose content was sent or that were made; bounded. */
+  /** `trees` and `entries`, where somebody wants to know (`WorkerContext`): names whose content was sent or that were made; bounded. */
   readonly changed: readonly RelativePath[];
   /** How many there were beyond that bound. */
   readonly unnamed: number;

@@ -84,12 +84,14 @@ export class SyncedChanges {
 
   /** A run of a remote is over and settled. */
   landed({ remote, isWell, looks, changed, again, unnamed }: Landing): void {
-    for (const { path, scope } of again) {
-      if (scope === 'entry' || !this.#isNoted(path)) continue;
+    for (const { path, scope, because } of again) {
+      // A name that is compared by content may turn out to be what it was: it counts when it is sent.
+      if ((scope === 'entry' && because !== 'doubtful') || !this.#isNoted(path)) continue;
       this.#note(path, { hint: 0, isChange: false, scope });
     }
-    for (const path of changed)
-      if (this.#isCovered(path)) this.#note(path, { hint: 0, isChange: true, scope: 'entry' });
+    for (const path of changed) {
+      if (this.#isNoted(path)) this.#note(path, { hint: 0, isChange: true, scope: 'entry' });
+    }
     if (unnamed > 0 && looks.some(({ path }) => this.#isNoted(path))) {
       this.#options.onDropped(unnamed, 'more names were sent at once than are told one by one');
     }

@@ -159,6 +159,7 @@ async function sendEntries(
         isWatched,
         isOurs,
         ...(deletes ? { mustStandIn: guard.identity } : {}),
+        namesChanges: context.namesChanges === true,
         onSent: (path) => sent.add(path),
       }),
   });

@@ -206,6 +206,17 @@ describe('a directory that is looked at as a whole', () => {
     expect(bench.changes.size).toBe(0);
   });
 
+  test('counts what had to be compared by content when that was sent, and not when it was the same', () => {
+    const bench = new Bench(['a']);
+    bench.find('d/');
+    for (const path of ['d/other', 'd/same']) bench.remotes[0]!.states.set(path, 'owed');
+    const doubtful = (path: string) => ({ path, scope: 'entry', gone: false, because: 'doubtful' }) as const;
+    bench.land('a', ['d/'], { again: [doubtful('d/other'), doubtful('d/same')] });
+    bench.land('a', ['d/other', 'd/same'], { changed: ['d/other'] });
+    expect(bench.synced).toEqual(['d/other']);
+    expect(bench.changes.size).toBe(0);
+  });
+
   test('tells how many names were too many to be named', () => {
     const bench = new Bench(['a']);
     bench.touch('d/**');
