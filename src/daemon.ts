@@ -5,6 +5,7 @@ import type { Config, LocalPathConfig, RemoteConfig } from './config/config.js';
 import { createFilter, type Filter } from './core/filter.js';
 
 import { fromText, join, toBytes, type RelativePath } from './core/relative-path.js';
+import { isDotfile } from './core/temporaries.js';
 import { systemClock, type Clock } from './clock.js';
 import { messageOf, SersyncError, StartError } from './errors.js';
 import { createEvents, type Events } from './events.js';
@@ -272,7 +273,7 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
   const filter = createFilter({ excludes: config.excludes, patterns: [] });
   const synced = createSyncedChanges(fromText(watch), parts, {
     replicas: () => replicas,
-    namesBelow: (path) => namesBelow(root, filter, path),
+    namesBelow: (path) => namesBelow(root, countedNames(filter, config), path),
     isAwaited: (path) => queue.waitsFor(path),
   });
   const queue: FilterQueue = new FilterQueue({
@@ -318,6 +319,14 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
     random: Math.random,
     events,
   });
+}
+
+/** The names whose changes count: with `<dotfiles>` off not those that the filter queue is silent about. */
+function countedNames(filter: Filter, { dotfiles }: Config): Filter {
+  if (dotfiles) return filter;
+  return {
+    isExcluded: (path, isDirectory) => (!isDirectory && isDotfile(path)) || filter.isExcluded(path, isDirectory),
+  };
 }
 
 interface RemoteSource {
