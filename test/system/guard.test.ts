@@ -25,7 +25,8 @@ const CAN_MAKE_DISK = CAN_MOUNT && canMakeDisk();
 /** More than may go without being asked (100). */
 const DIRECTORIES = 12;
 const FILES_IN_EACH = 20;
-const EVERY_OTHER_SECOND = { crontab: { schedule: '*/2 * * * * *' } };
+/** Without `-u`: with it, what another directory has brought stays where it is the newer one. */
+const EVERY_OTHER_SECOND = { crontab: { schedule: '*/2 * * * * *' }, params: '-artz' };
 
 type SourceState = ServiceStatus['roots'][number]['source']['state'];
 
