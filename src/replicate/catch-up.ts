@@ -52,6 +52,8 @@ const YOUNG_MS = 2_000;
 const RETRY_MS = 2_000;
 /** After a write to a file that has other names, an audit finds those: at the earliest after this long ... */
 const AUDIT_SOON_MS = YOUNG_MS + 500;
+/** Those that follow from it come at double distances, up to this one. */
+const FOLLOW_FOR_MS = 60 * 60_000;
 /** ... and so that walking takes no more than this share of the time. */
 const WALKING_SHARE = 1 / 20;
 /** Timers take no more (24.8 days). */
@@ -81,6 +83,8 @@ export class CatchUp {
   #isAuditDue = false;
   /** When `auditSoon` was called last. */
   #askedAt = -Infinity;
+  /** How long after that the next audit comes that follows from it: doubled with each; `Infinity` when none does. */
+  #followMs = Infinity;
 
   constructor(options: CatchUpOptions) {
     this.#options = options;
@@ -141,10 +145,18 @@ export class CatchUp {
     void this.#walkNext();
   }
 
-  /** A file was changed that has names which nobody told of: an audit finds them. */
+  /**
+   * A file was changed that has names which nobody told of: an audit finds them. Others follow at growing distances, for
+   * what has several names changes again, and a name that is removed soon after says nothing about the others.
+   */
   auditSoon(): void {
     this.#askedAt = this.#options.clock.now();
-    this.#auditAfter(Math.max(AUDIT_SOON_MS, this.#lastWalkMs / WALKING_SHARE));
+    this.#followMs = AUDIT_SOON_MS;
+    this.#auditNoSoonerThan(AUDIT_SOON_MS);
+  }
+
+  #auditNoSoonerThan(afterMs: number): void {
+    this.#auditAfter(Math.max(afterMs, this.#lastWalkMs / WALKING_SHARE));
   }
 
   async stop(): Promise<void> {
@@ -216,15 +228,21 @@ export class CatchUp {
     if (clock.now() - this.#askedAt < AUDIT_SOON_MS) this.auditSoon();
     const untilMs = beginsAt - YOUNG_MS;
     const isFull = this.#told.some((memory) => memory.isFull);
+    const hasLinked = this.#followMs < Infinity;
     this.#told = [createTold(), ...this.#told];
-    if (sinceMs !== undefined && sinceMs <= untilMs) await this.#auditBetween(sinceMs, untilMs, isFull);
+    if (sinceMs !== undefined && sinceMs <= untilMs) await this.#auditBetween(sinceMs, untilMs, isFull, hasLinked);
+    this.#followMs = 2 * this.#followMs < Math.min(auditEveryMs, FOLLOW_FOR_MS) ? 2 * this.#followMs : Infinity;
+    if (this.#followMs < Infinity) this.#auditNoSoonerThan(this.#followMs);
     // Only now: one that fails leaves its time to the next.
     this.#auditedFromMs = untilMs;
     this.#told = this.#told.slice(0, 3);
   }
 
-  /** `isFull`: what was told is not known any more, so that nothing can be counted. */
-  async #auditBetween(sinceMs: number, untilMs: number, isFull: boolean): Promise<void> {
+  /**
+   * `isFull`: what was told is not known any more, so that nothing can be counted. `hasLinked`: files with several names
+   * are being changed, so that what was told may have changed since, also where one name is left.
+   */
+  async #auditBetween(sinceMs: number, untilMs: number, isFull: boolean, hasLinked: boolean): Promise<void> {
     let found = 0;
     let missed = 0;
     const look = (name: ChangedName): void => {
@@ -232,7 +250,7 @@ export class CatchUp {
       if (name.ctimeMs >= untilMs || name.ctimeMs < sinceMs) return;
       const wasTold = isFull || this.#wasTold(name);
       // It was told, and may have been changed after that by another of its names: a look is cheap.
-      if (wasTold && name.isLinked !== true) return;
+      if (wasTold && name.isLinked !== true && !(hasLinked && name.scope === 'entry')) return;
       found++;
       // What went, and what is left out by the filter, moves the time of the directory alone.
       if (!wasTold && name.scope !== 'listing') missed++;

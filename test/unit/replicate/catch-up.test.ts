@@ -341,17 +341,33 @@ describe('an audit', () => {
 });
 
 describe('after a write to a file with other names', () => {
-  test('an audit comes soon, once, and the next one after the interval', async () => {
+  test('an audit comes soon, and others at growing distances, up to the interval', async () => {
     const bench = new Bench();
     bench.catchUp.begin();
     bench.catchUp.auditSoon();
     bench.catchUp.auditSoon();
+    const audits: number[] = [];
+    for (let second = 0.5; second <= 3 * 3_600; second += 0.5) {
+      await bench.advance(500);
+      if (bench.walking.length === 0) continue;
+      audits.push(second);
+      await bench.walker.current.end();
+    }
+    expect(audits.slice(0, 4)).toEqual([2.5, 7.5, 17.5, 37.5]);
+    expect(audits.filter((second) => second > 3_600)).toHaveLength(2);
+  });
+
+  test('what was told is looked at all the same, for a while: it may have lost the name by which it changed', async () => {
+    const bench = new Bench();
+    bench.catchUp.begin();
+    bench.catchUp.told('told', Hint.created);
+    bench.catchUp.auditSoon();
+    const changedAt = bench.clock.now() + 100;
     await bench.advance(2_500);
+    bench.walker.current.find(changed('told', changedAt), changed('d', changedAt, 'listing'));
     await bench.walker.current.end();
-    await bench.advance(HOUR_MS - 1);
-    expect(bench.walking).toEqual([]);
-    await bench.advance(1);
-    expect(bench.walking).toEqual([ROOT]);
+    expect(bench.paths).toContain('told');
+    expect(bench.catchUp.missed).toBe(0);
   });
 
   test('finds the other names of each, however the writes follow one another', async () => {
