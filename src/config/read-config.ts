@@ -1,4 +1,5 @@
 import { isIPv6 } from 'node:net';
+import { compileExpression } from '../core/filter.js';
 import type { ConfigProblem } from '../errors.js';
 import { messageOf } from '../errors.js';
 import {
@@ -276,10 +277,8 @@ function readExpression(exclude: ConfigElement, report: Report): string[] {
 }
 
 function complainAboutExpression(expression: string): string | undefined {
-  // Perl and boost know them; here they would quietly be a set of letters.
-  if (/\[\[[:.=]/.test(expression)) return 'classes like [[:digit:]] are not known here, write [0-9]';
   try {
-    new RegExp(expression, 's');
+    compileExpression(expression);
     return undefined;
   } catch (error) {
     return messageOf(error)

@@ -22,7 +22,7 @@ export interface Filter {
  */
 export function createFilter(spec: FilterSpec): Filter {
   const matchers: PathMatcher[] = [];
-  const expressions = spec.excludes.flatMap((expression) => compileExpression(expression) ?? []);
+  const expressions = spec.excludes.flatMap(compileOrLeaveOut);
   if (expressions.length > 0) matchers.push(matchesAny(expressions));
   const rules = parsePatternRules(spec.patterns);
   if (rules.length > 0) matchers.push(createPatternList(rules).excludesName);
@@ -60,16 +60,20 @@ function rememberDirectories(excludesName: PathMatcher): (directory: RelativePat
 export type TextMatcher = (text: string) => boolean;
 
 /**
- * A `<filter>` expression as the original reads it: it must match the whole text. Undefined when it is no regular
- * expression.
+ * A `<filter>` expression as the original reads it: it must match the whole text. Throws when it is no regular expression,
+ * or has a class that is not known.
  */
-export function compileExpression(expression: string): TextMatcher | undefined {
-  const source = `^(?:${expandNamedClasses(expression)})$`;
-  const ascii = compileOrSkip(source, 's');
-  if (ascii === undefined) return undefined;
-  // With `u` a character beyond U+FFFF counts as one, but escapes such as `\-` or `\_` are errors.
-  const unicode = compileOrSkip(source, 'su') ?? ascii;
-  return (text) => (NOT_ASCII.test(text) ? unicode.test(text) : ascii.test(text));
+export function compileExpression(expression: string): TextMatcher {
+  const translated = expandNamedClasses(expression);
+  // By itself first: `a)|(b` is one only within our brackets.
+  new RegExp(translated, 's');
+  const source = `^(?:${translated})$`;
+  const plain = new RegExp(source, 's');
+  // With `u` a character beyond U+FFFF counts as one, but escapes such as `\-` or `\_` are errors. And V8 bounds the
+  // backtracking of expressions without it only (main.ts), so it is kept for the text that needs it.
+  const unicode = compileOr(plain, source, 'su');
+  const needsUnicode = /\\[pP]\{/.test(expression) ? NOT_ASCII : SURROGATE;
+  return (text) => (needsUnicode.test(text) ? unicode : plain).test(text);
 }
 
 /** Whether one of the expressions matches the whole path, absolute or not: what `<filter>` does for the relative one. */
@@ -100,6 +104,24 @@ export function compileSearch(expression: string): ((path: RelativePath) => Find
 }
 
 const NOT_ASCII = /[^\x00-\x7f]/;
+const SURROGATE = /[\ud800-\udfff]/;
+
+function compileOr(other: RegExp, source: string, flags: string): RegExp {
+  try {
+    return new RegExp(source, flags);
+  } catch {
+    return other;
+  }
+}
+
+function compileOrLeaveOut(expression: string): TextMatcher[] {
+  try {
+    return [compileExpression(expression)];
+  } catch {
+    // The configuration's reader has warned; the other expressions must work.
+    return [];
+  }
+}
 
 /** A directory is tried with and without a slash at its end. */
 function matchesAny(expressions: readonly TextMatcher[]): PathMatcher {
@@ -109,33 +131,50 @@ function matchesAny(expressions: readonly TextMatcher[]): PathMatcher {
   };
 }
 
-function compileOrSkip(source: string, flags: string): RegExp | undefined {
-  try {
-    return new RegExp(source, flags);
-  } catch {
-    // The configuration's reader has warned; the other expressions must work.
-    return undefined;
-  }
-}
-
 /** Each name by itself: one that is not UTF-8 must not spoil the names above it. */
 function decodeParts(path: RelativePath): string {
   return NOT_ASCII.test(path) ? path.split('/').map(decode).join('/') : path;
 }
 
-/** The `[:digit:]` of Perl's and boost's classes, which JavaScript would silently read as five characters. */
+/** The `[[:digit:]]` of Perl's and boost's classes, which JavaScript would silently read as a set of letters. */
 const NAMED_CLASSES: ReadonlyMap<string, string> = new Map([
   ['alnum', '0-9A-Za-z'],
   ['alpha', 'A-Za-z'],
   ['blank', ' \\t'],
+  ['cntrl', '\\x00-\\x1f\\x7f'],
   ['digit', '0-9'],
+  ['graph', '!-~'],
   ['lower', 'a-z'],
+  ['print', ' -~'],
+  ['punct', '!-\\/:-@\\[-`{-~'],
   ['space', '\\s'],
   ['upper', 'A-Z'],
   ['word', '\\w'],
   ['xdigit', '0-9A-Fa-f'],
+  // boost's short names.
+  ['d', '0-9'],
+  ['l', 'a-z'],
+  ['s', '\\s'],
+  ['u', 'A-Z'],
+  ['w', '\\w'],
 ]);
 
 function expandNamedClasses(expression: string): string {
-  return expression.replace(/\[:([a-z]+):\]/g, (whole, name: string) => NAMED_CLASSES.get(name) ?? whole);
+  // A class as a whole: `[:digit:]` by itself is the set of its letters, in Perl, in boost and in JavaScript.
+  return expression.replace(/\\.|\[\^?\]?(?:\[[:.=].*?[:.=]\]|\\.|[^\]\\])*\]/gs, (whole) =>
+    whole.startsWith('\\') ? whole : expandMembers(whole),
+  );
+}
+
+function expandMembers(set: string): string {
+  const inside = set
+    .slice(1, -1)
+    .replace(/\\.|\[([:.=])(.*?)\1\]/gs, (member, kind: string | undefined, name: string) => {
+      if (kind === undefined) return member;
+      const members = kind === ':' ? NAMED_CLASSES.get(name) : undefined;
+      if (members === undefined) throw new SyntaxError(`the class ${member} is not known`);
+      return members;
+    });
+  // A bracket that comes first is a member; in JavaScript it would end the set.
+  return `[${inside.replace(/^(\^?)\]/, '$1\\]')}]`;
 }

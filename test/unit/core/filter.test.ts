@@ -76,9 +76,27 @@ describe('<filter> expressions', () => {
     },
     {
       why: "boost's named classes are classes",
-      excludes: ['[[:digit:]]+', 'x[^[:alpha:]_]'],
-      out: ['123', '123/', 'x1', 'x-'],
-      in: ['d', 'digit', '12a', 'xa', 'x_'],
+      excludes: ['[[:digit:]]+', 'x[^[:alpha:]_]', 'p[[:punct:][:u:]]', '[]b]c', '[^]]e'],
+      out: ['123', '123/', 'x1', 'x-', 'p[', 'p!', 'pQ', ']c', 'bc', 'xe'],
+      in: ['d', 'digit', '12a', 'xa', 'x_', 'pa', 'p9', 'ac', ']e'],
+    },
+    {
+      why: 'a named class outside of a set is a set of letters, as in Perl, and one behind a backslash is text',
+      excludes: ['[:digit:]', '\\[[:digit:]]'],
+      out: ['d', ':', '[d]'],
+      in: ['1', '[1'],
+    },
+    {
+      why: 'an expression with a class that is not known is left out',
+      excludes: ['[[:digits:]]', '[[.hyphen.]]', 'a)|(b'],
+      out: [],
+      in: ['d', '1', '-', 'a', 'b', 'ab'],
+    },
+    {
+      why: 'a property of Unicode is one in text that is no ASCII',
+      excludes: ['\\p{Script=Han}+', '[^文]😀'],
+      out: ['图片', 'a😀'],
+      in: ['a', '图a', '文😀'],
     },
     { why: 'the root is never excluded', excludes: ['', '.*'], out: ['a', 'a/', 'a/b'], in: [''] },
   ])('$why', ({ excludes, out, in: kept }) => {
