@@ -4,7 +4,7 @@ import type { Config, ConfigElement, LocalPathConfig, PluginName } from './confi
 import { viewOf, type ConfigView } from './config-view.js';
 import type { DecodedText } from './text-encoding.js';
 import { differencesOf, type Difference } from './differences.js';
-import { lookAtDisk, readConfigFile } from './load-config.js';
+import { lookAtDisk, lookAtRules, readConfigFile } from './load-config.js';
 import { readConfig } from './read-config.js';
 
 /** All that can be said of a configuration file without starting anything. */
@@ -41,9 +41,11 @@ export function checkConfig(file: string, env: Environment, plugin?: PluginName)
 
 /** The same for the content of a file. */
 export function checkBytes(bytes: Uint8Array, file: string, env: Environment, plugin?: PluginName): CheckedConfig {
-  const { config, head, encoding, problems, diskChecks } = readConfig(bytes, file, env, plugin ?? 'sync');
+  const { config, head, encoding, problems, diskChecks, ruleSource } = readConfig(bytes, file, env, plugin ?? 'sync');
   if (head === undefined) return { file, problems };
-  const all = [...problems, ...adviseOn(head, config), ...diskChecks.flatMap((check) => lookAtDisk(check))];
+  // With a plugin alone nothing is sent: what the file says of rsync is not for it.
+  const rules = plugin === undefined && ruleSource !== undefined ? lookAtRules(ruleSource).problems : [];
+  const all = [...problems, ...adviseOn(head, config), ...diskChecks.flatMap((check) => lookAtDisk(check)), ...rules];
   return {
     file,
     reading: {

@@ -1,4 +1,5 @@
 import type { EventSwitches } from '../core/event-switches.js';
+import type { FilterRule } from '../core/filter-rules.js';
 
 export type { EventSwitches };
 
@@ -33,6 +34,8 @@ export interface LocalPathConfig {
 export interface RsyncConfig {
   /** `commonParams`, split into words by shell rules. */
   readonly params: readonly string[];
+  /** The filter rules among them, those in the files that they name included. Missing when there are none. */
+  readonly filterRules?: readonly FilterRule[];
   /** `commonParams` as written. */
   readonly rawParams: string;
   /** `auth` when it is on. Missing with ssh, where it has no meaning. */

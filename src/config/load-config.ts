@@ -4,6 +4,10 @@ import { ConfigError, messageOf, type ConfigProblem } from '../errors.js';
 import type { Config } from './config.js';
 import { MAX_CONFIG_BYTES } from './confxml.js';
 import { readConfig, type DiskCheck, type Purpose } from './read-config.js';
+import { readRules, type RuleSource } from './read-rules.js';
+
+/** Each rule costs time for each name: more than this would be a mistake. */
+const MAX_RULE_BYTES = 4 * 1024 * 1024;
 
 export interface LoadedConfig {
   readonly config: Config;
@@ -21,10 +25,31 @@ export function loadConfig(
 ): LoadedConfig {
   const path = resolve(file);
   const reading = readConfig(readConfigFile(file), path, env, purpose);
+  const { config, ruleSource } = reading;
   const onDisk = reading.diskChecks.flatMap((check) => lookAtDisk(check));
-  const problems = [...reading.problems, ...onDisk].sort((one, other) => one.line - other.line);
+  const filterRules = ruleSource === undefined ? undefined : lookAtRules(ruleSource);
+  const problems = [...reading.problems, ...onDisk, ...(filterRules?.problems ?? [])].sort(
+    (one, other) => one.line - other.line,
+  );
   if (problems.some(({ severity }) => severity === 'error')) throw new ConfigError(file, problems);
-  return { config: reading.config, warnings: problems };
+  if (filterRules === undefined) return { config, warnings: problems };
+  return { config: { ...config, rsync: { ...config.rsync, filterRules: filterRules.rules } }, warnings: problems };
+}
+
+/** The filter rules among the params, with the files that they name. */
+export function lookAtRules(source: RuleSource): ReturnType<typeof readRules> {
+  return readRules(source, readRuleFile);
+}
+
+/** A file with filter rules, as bytes. */
+function readRuleFile(path: string): string {
+  try {
+    const bytes = readBounded(path, MAX_RULE_BYTES + 1);
+    if (bytes.length <= MAX_RULE_BYTES) return bytes.toString('latin1');
+  } catch (error) {
+    throw new Error(`cannot read the filter rules in ${path}: ${describe(error)}`, { cause: error });
+  }
+  throw new Error(`the filter rules in ${path} are larger than ${MAX_RULE_BYTES / 1024 / 1024} MB`);
 }
 
 /**

@@ -20,6 +20,7 @@ import {
 import { parseConfXml } from './confxml.js';
 import { readCommonParams } from './read-params.js';
 import { findPluginRoots, findPluginSection, readPluginSection } from './read-plugins.js';
+import { hasFilterRules, type RuleSource } from './read-rules.js';
 import type { DecodedText } from './text-encoding.js';
 import { checkVocabulary, closest } from './vocabulary.js';
 
@@ -42,6 +43,8 @@ export interface ConfigReading {
   /** In the order of lines. */
   readonly problems: readonly ConfigProblem[];
   readonly diskChecks: readonly DiskCheck[];
+  /** Where filter rules come from, some of them from files: to be read into `config.rsync.filterRules`. */
+  readonly ruleSource: RuleSource | undefined;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -97,7 +100,14 @@ export function readConfig(
     config,
     problems: report.inOrder(),
     diskChecks,
+    ruleSource: ruleSourceOf(config, sersync),
   };
+}
+
+function ruleSourceOf({ rsync, localPaths }: Config, sersync: ConfigElement | undefined): RuleSource | undefined {
+  if (!hasFilterRules(rsync.params)) return undefined;
+  const [element] = childrenOf(childrenOf(sersync, 'rsync')[0], 'commonParams');
+  return { params: rsync.params, watched: localPaths.map(({ watch }) => watch), line: element?.line ?? 0 };
 }
 
 /** Gathers problems; a line that could not be read as XML is not complained about a second time. */

@@ -25,6 +25,10 @@ export interface RemoteTarget {
 const DEFAULT_TIMEOUT_SECONDS = 120;
 const CONNECT_TIMEOUT_SECONDS = 10;
 
+/** rsync puts these rules behind all others, also behind ours, which let every directory through. */
+const CVS = /^--cvs-exclude$/;
+const CVS_FLAG = /C/g;
+const CVS_RULES = ['--filter=:C', '--filter=-C'];
 const UPDATE = /^--update$/;
 const UPDATE_FLAG = /u/g;
 
@@ -41,9 +45,10 @@ export interface Params {
 
 /** Sorts the words of `commonParams` into what rsync gets and what the service decides itself. */
 export function readParams(words: readonly string[]): Params {
-  const { kept, dropped } = takeOutOurs(words);
+  const { kept: all, dropped } = takeOutOurs(words);
+  const { kept, dropped: cvs } = takeOut(all, CVS, CVS_FLAG);
   return {
-    kept,
+    kept: cvs.length > 0 ? [...kept, ...CVS_RULES] : kept,
     dropped,
     deletes: dropped.some((word) => word.startsWith('--del')),
     keepsNewer: takeOut(kept, UPDATE, UPDATE_FLAG).dropped.length > 0,
@@ -67,6 +72,8 @@ export interface RunArgs {
   readonly resumes?: boolean;
   /** rsync says at its end how many names its list holds (`STATISTICS` in rsync-output.ts). */
   readonly counts?: boolean;
+  /** A directory of the remote that holds something is not deleted for a name, but told of: excluded names may be in it. */
+  readonly spares?: boolean;
   /** `--filter`-like rules for what rsync finds by itself. */
   readonly rules: readonly string[];
   /** Itemized changes, length and name: read back by `parseItemized` (rsync-output.ts). */
@@ -77,15 +84,19 @@ export interface RunArgs {
 
 /** Names given on standard input, each for itself; what is missing here is deleted there. */
 export function entriesArgs(target: RemoteTarget, run: RunArgs): string[] {
-  const missing = run.deletes ? ['--delete-missing-args', '--force'] : ['--ignore-missing-args'];
+  const missing = run.deletes ? ['--delete-missing-args', ...force(run)] : ['--ignore-missing-args'];
   const options = ['--no-r', '-d', ...missing, ...resuming(target, run), ...precision(target, run)];
   return rsyncArgs(target, run, [...options, run.outFormat]);
 }
 
 /** Names given on standard input that are there, for a remote that refuses those that are missing (delete-rules.ts). */
 export function presentArgs(target: RemoteTarget, run: RunArgs): string[] {
-  const options = ['--no-r', '-d', '--ignore-missing-args', '--force', ...precision(target, run)];
+  const options = ['--no-r', '-d', '--ignore-missing-args', ...force(run), ...precision(target, run)];
   return rsyncArgs(target, run, [...options, run.outFormat]);
+}
+
+function force({ spares = false }: RunArgs): string[] {
+  return spares ? [] : ['--force'];
 }
 
 /**
@@ -98,6 +109,11 @@ export function deletionArgs(target: RemoteTarget, run: RunArgs, rulesFile: stri
   const rules = ['--filter=!', '--from0', `--filter=. ${rulesFile}`];
   const deleting = ['--delete', '--force', '--ignore-errors', '--existing', '--ignore-existing'];
   return rsyncArgs(target, run, [...rules, '--no-r', '-d', ...deleting, run.outFormat]);
+}
+
+/** Lists what the same would delete; changes nothing. */
+export function deletionListArgs(target: RemoteTarget, run: RunArgs, rulesFile: string): string[] {
+  return ['-n', ...deletionArgs(target, run, rulesFile)];
 }
 
 /** Directories given on standard input with what is in them. Deletes nothing; says on stderr whether something is extra. */

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -122,4 +122,49 @@ test('what the file says and what the disk says are told together, in the order 
     .split('\n')
     .filter((line) => line.includes('error:'));
   expect(lines.map((line) => line.replace(/^DIR\/confxml.xml:(\d+).*$/, '$1'))).toEqual(['2', '3', '3']);
+});
+
+describe('the filter rules among the params', () => {
+  const params = (text: string): string => `<commonParams params="${text}"/>`;
+
+  test('are read with the files that they name, relative to the watched directory where they are', () => {
+    writeFileSync(join(directory, 'rules'), 'P kept\n');
+    writeFileSync(join(directory, 'data', 'list'), '*.log\n');
+    const { config, warnings } = loadConfig(
+      write(params(`-artz --exclude-from=list -f '. ${join(directory, 'rules')}'`)),
+      {},
+    );
+    expect(config.rsync.filterRules).toEqual([
+      { include: false, pattern: '*.log' },
+      { include: false, pattern: 'kept', side: 'receiver' },
+    ]);
+    expect(warnings).toEqual([]);
+  });
+
+  test.each([
+    ['--exclude-from=no', 'cannot read the filter rules in DIR/data/no: no such file or directory'],
+    ['--exclude-from=/', 'cannot read the filter rules in /: illegal operation on a directory'],
+    ['--include-from=-', 'filter rules cannot come from standard input'],
+    [`-f '*.log'`, 'rsync knows no filter rule "*.log"'],
+  ])('that rsync would not take are refused: %s', (text, message) => {
+    expect(refusal(write(params(text)))).toContain(
+      `DIR/confxml.xml:3: error: <commonParams>: ${message}\n  -> correct it, or write the rule as`,
+    );
+  });
+
+  test('in a relative file are refused where several directories are watched', () => {
+    const file = write(params('--exclude-from=list'));
+    const other = `<localpath watch="${directory}"><remote ip="h" name="n"/></localpath><rsync>`;
+    writeFileSync(file, readFileSync(file, 'utf8').replace('<rsync>', other));
+    expect(refusal(file)).toContain('<commonParams>: list is no absolute path');
+  });
+
+  test.each([
+    ['-a -F', '"-F": rules in the directories themselves hold for full syncs alone'],
+    ['-aC', '"-C (.cvsignore)": rules in the directories themselves hold'],
+  ])('that do not hold for changes are warned about: %s', (text, message) => {
+    const { warnings } = loadConfig(write(params(text)), {});
+    expect(warnings.map(({ line }) => line)).toEqual([3]);
+    expect(warnings[0]?.message).toContain(message);
+  });
 });
