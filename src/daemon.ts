@@ -2,9 +2,9 @@
 import { lstatSync, realpathSync } from 'node:fs';
 import { join as joinPaths } from 'node:path';
 import type { Config, LocalPathConfig, RemoteConfig } from './config/config.js';
-import { createFilter, type Filter } from './core/filter.js';
-
-import { fromText, join, toBytes, type RelativePath } from './core/relative-path.js';
+import { createFilter, type Filter, type FilterSpec } from './core/filter.js';
+import type { RuleRoots } from './core/filter-rules.js';
+import { fromText, join, ROOT, toBytes, type RelativePath } from './core/relative-path.js';
 import { isDotfile } from './core/temporaries.js';
 import { systemClock, type Clock } from './clock.js';
 import { messageOf, SersyncError, StartError } from './errors.js';
@@ -28,7 +28,14 @@ import { DeleteMemory } from './transfer/delete-memory.js';
 import { DELETES_BY_RULES } from './transfer/delete-rules.js';
 import { endsWithService, findLauncher, findParentDeathLauncher } from './transfer/launcher.js';
 import { TransferPool } from './transfer/pool.js';
-import { LIST_ON_STDIN, LIST_SOURCE, readParams, remoteName, type RemoteTarget } from './transfer/rsync-args.js';
+import {
+  LIST_ON_STDIN,
+  LIST_SOURCE,
+  modulePrefixOf,
+  readParams,
+  remoteName,
+  type RemoteTarget,
+} from './transfer/rsync-args.js';
 import { checkRsync } from './transfer/rsync-version.js';
 import { Source } from './transfer/source.js';
 import { shareConnection } from './transfer/ssh-master.js';
@@ -270,7 +277,12 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
   const { delete: deleteSwitch } = config.events;
   const deletes = deleteSwitch || readParams(config.rsync.params).deletes;
   let replicas: readonly Replica[] = [];
-  const filter = createFilter({ excludes: config.excludes, patterns: [] });
+  const filterSpec = {
+    excludes: config.excludes,
+    rules: config.rsync.filterRules ?? [],
+    roots: { sender: root, receiver: ROOT },
+  };
+  const filter = createFilter(filterSpec);
   const synced = createSyncedChanges(fromText(watch), parts, {
     replicas: () => replicas,
     namesBelow: (path) => namesBelow(root, countedNames(filter, config), path),
@@ -296,16 +308,16 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
   return new Replicator({
     root: watch,
     createWatcher(listener) {
-      const { watcher, why } = selectWatcher(config.watcher, { root, excludes: config.excludes, listener });
+      const { watcher, why } = selectWatcher(config.watcher, { root, filter: filterSpec, listener });
       logger.info('watch:starting', { root: watch, watcher: watcher.kind, why });
       return watcher;
     },
-    walker: new ThreadWalker({ root, excludes: config.excludes }),
+    walker: new ThreadWalker({ root, filter: filterSpec }),
     createTold: () => new ToldNames(),
     source: sourceReader(root, source, filter, parts.stateDirectory),
     queue,
     createReplicas(given) {
-      const source = { ...given, watch, cwd, root, deletes, synced };
+      const source = { ...given, watch, cwd, root, deletes, synced, filterSpec };
       replicas = remotes.map((remote) => createReplica(remote, source, parts));
       return replicas;
     },
@@ -325,6 +337,7 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
 function countedNames(filter: Filter, { dotfiles }: Config): Filter {
   if (dotfiles) return filter;
   return {
+    ...filter,
     isExcluded: (path, isDirectory) => (!isDirectory && isDotfile(path)) || filter.isExcluded(path, isDirectory),
   };
 }
@@ -339,14 +352,15 @@ interface RemoteSource {
   readonly cwd: string;
   readonly root: RelativePath;
   readonly deletes: boolean;
+  readonly filterSpec: FilterSpec & { readonly roots: RuleRoots };
 }
 
 function createReplica(remote: RemoteConfig, given: RemoteSource, parts: Parts): Replica {
   const { config, events, clock, pool, journal } = parts;
-  const { cwd, root, watch, deletes, guard, sourceNames, onLinked, synced } = given;
+  const { cwd, root, watch, deletes, guard, sourceNames, onLinked, synced, filterSpec } = given;
   if (pool === undefined) throw new Error('there is a remote, and nothing that runs rsync');
   const params = readParams(config.rsync.params);
-  const { auth: commonAuth, ...rsync } = config.rsync;
+  const { auth: commonAuth, filterRules = [], ...rsync } = config.rsync;
   const { auth = commonAuth, ...address } = remote;
   const login = auth === undefined || auth === 'none' ? {} : { auth };
   const target: RemoteTarget = { ...rsync, ...address, ...login, params: params.kept };
@@ -371,7 +385,7 @@ function createReplica(remote: RemoteConfig, given: RemoteSource, parts: Parts):
     deletes,
     keepsNewer: params.keepsNewer,
     namesChanges: synced !== undefined,
-    excludes: config.excludes,
+    filter: { ...filterSpec, roots: { ...filterSpec.roots, receiver: modulePrefixOf(target) } },
     crontabPatterns: config.crontab?.excludes ?? [],
   };
   const percent = config.deleteLimitPercent;
@@ -405,6 +419,7 @@ function createReplica(remote: RemoteConfig, given: RemoteSource, parts: Parts):
       config.events,
       config.rsync.ssh,
       ...(config.dotfiles ? [] : ['no dotfiles']),
+      ...filterRules,
     ]),
   });
 }

@@ -5,9 +5,7 @@ import { readParamItems } from '../core/rsync-params.js';
 import { messageOf, type ConfigProblem } from '../errors.js';
 
 /** The options of rsync that filter. */
-const FILTERING = new Set(
-  'exclude include exclude-from include-from filter f F C cvs-exclude'.split(' '),
-);
+const FILTERING = new Set('exclude include exclude-from include-from filter f F C cvs-exclude'.split(' '));
 
 export interface RuleSource {
   /** `commonParams`, as words. */

@@ -1,4 +1,5 @@
-import { decode, fromText, parentOf, ROOT, type RelativePath } from './relative-path.js';
+import { compileRules, type FilterRule, type RuleRoots } from './filter-rules.js';
+import { ancestorsOf, decode, fromText, isBelow, parentOf, ROOT, type RelativePath } from './relative-path.js';
 import { createPatternList, parsePatternRules, type PathMatcher } from './rsync-pattern.js';
 import { isTemporary } from './temporaries.js';
 
@@ -7,34 +8,83 @@ export interface FilterSpec {
   /** `<filter>`: regular expressions that match the whole relative path. */
   readonly excludes: readonly string[];
   /** rsync exclude patterns (crontabfilter). */
-  readonly patterns: readonly string[];
+  readonly patterns?: readonly string[];
+  /** The rules of `commonParams`. */
+  readonly rules?: readonly FilterRule[];
+  /** What absolute rules are about; by default the watched root is the root of everything. */
+  readonly roots?: RuleRoots;
 }
 
-/** Decides which names are ours. Excluded means not touched: neither sent nor deleted. */
+/** Decides which names are ours. An expression or pattern excludes on both sides, a rule of the params may on one. */
 export interface Filter {
-  /** Whether the name, or a directory above it, is excluded. */
+  /** Whether the name, or a directory above it, is excluded from what is sent. */
   isExcluded(path: RelativePath, isDirectory: boolean): boolean;
+  /**
+   * Whether what a remote has at the path stays there, although nothing is sent for it. `top`: where that begins, the path
+   * itself or a directory above it that is not sent either. rsync decides about a directory and then about what it holds, so
+   * rules for what stands above `top` say nothing; perishable ones say nothing below it. `isInTheWay`: `top` stands where
+   * something else is sent to, and rsync asks its rules about what it holds alone.
+   */
+  stays(path: RelativePath, isDirectory: boolean, top: RelativePath, isInTheWay?: boolean): boolean;
 }
+
+/** Whether anything is left out but temporaries. */
+export function isFiltering({ excludes, patterns = [], rules = [] }: FilterSpec): boolean {
+  return excludes.length + patterns.length + rules.length > 0;
+}
+
+const SAME_ROOTS: RuleRoots = { sender: ROOT, receiver: ROOT };
 
 /**
- * Compiles the expressions and patterns; one that is no regular expression is left out (whoever read the configuration
- * has said so). Temporaries (temporaries.ts) are always excluded, the root never.
+ * Compiles the expressions, patterns and rules; an expression that is none is left out (whoever read the configuration has
+ * said so). Temporaries (temporaries.ts) are never sent and stay by themselves, but they go with the directory that holds
+ * them: they are nobody's, and it could never be removed. The root is never excluded.
  */
 export function createFilter(spec: FilterSpec): Filter {
-  const matchers: PathMatcher[] = [];
-  const expressions = spec.excludes.flatMap(compileOrLeaveOut);
-  if (expressions.length > 0) matchers.push(matchesAny(expressions));
-  const rules = parsePatternRules(spec.patterns);
-  if (rules.length > 0) matchers.push(createPatternList(rules).excludesName);
-  if (matchers.length === 0) return { isExcluded: (path, isDirectory) => !isDirectory && isTemporary(path) };
+  const { rules = [], roots = SAME_ROOTS } = spec;
+  const onBothSides = matchersOf(spec);
+  const senderRules = rules.length === 0 ? [] : [compileRules(rules, 'sender', roots)];
+  const isExcluded = withDirectoriesAbove([...onBothSides, ...senderRules]);
+  const isExcludedThere = senderRules.length === 0 ? isExcluded : withDirectoriesAbove(onBothSides);
+  const lasting = rules.filter(({ isPerishable }) => isPerishable !== true);
+  const protects = compileRules(rules, 'receiver', roots);
+  const protectsBelow = lasting.length === rules.length ? protects : compileRules(lasting, 'receiver', roots);
 
-  const excludesName: PathMatcher = (path, isDirectory) => matchers.some((matches) => matches(path, isDirectory));
-  const isDirectoryExcluded = rememberDirectories(excludesName);
   return {
-    isExcluded(path, isDirectory) {
-      if (isDirectory) return isDirectoryExcluded(path);
-      return isTemporary(path) || isDirectoryExcluded(parentOf(path)) || (path !== ROOT && excludesName(path, false));
+    isExcluded: (path, isDirectory) => (!isDirectory && isTemporary(path)) || isExcluded(path, isDirectory),
+    stays(path, isDirectory, top, isInTheWay = false) {
+      if (path === top && !isDirectory && isTemporary(path)) return true;
+      if (isExcludedThere(path, isDirectory)) return true;
+      if (rules.length === 0 || path === ROOT) return false;
+      if (path === top) return !isInTheWay && protects(path, isDirectory);
+      for (const above of ancestorsOf(path)) {
+        if (above === top ? !isInTheWay && protects(above, true) : isBelow(above, top) && protectsBelow(above, true))
+          return true;
+      }
+      return protectsBelow(path, isDirectory);
     },
+  };
+}
+
+/** What excludes a name on both sides. */
+function matchersOf({ excludes, patterns = [] }: FilterSpec): PathMatcher[] {
+  const expressions = excludes.flatMap(compileOrLeaveOut);
+  const rules = parsePatternRules(patterns);
+  return [
+    ...(expressions.length > 0 ? [matchesAny(expressions)] : []),
+    ...(rules.length > 0 ? [createPatternList(rules).excludesName] : []),
+  ];
+}
+
+function withDirectoriesAbove(matchers: readonly PathMatcher[]): PathMatcher {
+  const [first, ...others] = matchers;
+  if (first === undefined) return () => false;
+  const excludesName: PathMatcher =
+    others.length === 0 ? first : (path, isDirectory) => matchers.some((matches) => matches(path, isDirectory));
+  const isDirectoryExcluded = rememberDirectories(excludesName);
+  return (path, isDirectory) => {
+    if (isDirectory) return isDirectoryExcluded(path);
+    return isDirectoryExcluded(parentOf(path)) || (path !== ROOT && excludesName(path, false));
   };
 }
 
@@ -78,7 +128,7 @@ export function compileExpression(expression: string): TextMatcher {
 
 /** Whether one of the expressions matches the whole path, absolute or not: what `<filter>` does for the relative one. */
 export function createPathMatcher(expressions: readonly string[]): (path: RelativePath) => boolean {
-  const matches = matchesAny(expressions.flatMap((expression) => compileExpression(expression) ?? []));
+  const matches = matchesAny(expressions.flatMap(compileOrLeaveOut));
   return (path) => matches(path, false);
 }
 
@@ -94,8 +144,13 @@ export interface Finding {
  * An expression that is searched in a path, byte by byte as the original does. Undefined when it is no regular expression.
  */
 export function compileSearch(expression: string): ((path: RelativePath) => Finding | undefined) | undefined {
-  const found = compileOrSkip(expandNamedClasses(fromText(expression)), 's');
-  if (found === undefined) return undefined;
+  let found: RegExp;
+  try {
+    found = new RegExp(expandNamedClasses(fromText(expression)), 's');
+  } catch {
+    // The caller says so.
+    return undefined;
+  }
   return (path) => {
     const match = found.exec(path);
     if (match === null) return undefined;

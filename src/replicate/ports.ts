@@ -89,8 +89,9 @@ export interface Complaint {
  * - `cosmetic`: times, owner or group could not be set; the content is there.
  * - `vanished`: the name went away while rsync looked.
  * - `obstructed`: a directory on the remote stands where a file should be and deleting is off.
+ * - `kept`: such a directory, and it holds excluded names, which are not deleted.
  */
-export type ComplaintKind = 'lost' | 'cosmetic' | 'vanished' | 'obstructed';
+export type ComplaintKind = 'lost' | 'cosmetic' | 'vanished' | 'obstructed' | 'kept';
 
 /** How one run ended: plain data, no judgement (that is `judge` in verdict.ts). */
 export interface RunReport {

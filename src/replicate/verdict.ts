@@ -87,13 +87,17 @@ function judgeWhole(report: RunReport, deletes: boolean): Verdict {
   if (vanished.length > 0 || exitCode === 24) {
     return { kind: 'moved', vanished: pathsOf(vanished), reason: summary(vanished) ?? describeExit(report) };
   }
-  const obstructed = complaints.filter(isOfKind('obstructed'));
+  const kept = complaints.filter(isOfKind('kept'));
+  const obstructed = [...kept, ...complaints.filter(isOfKind('obstructed'))];
   if (obstructed.length > 0) {
     return {
       kind: 'blocked',
       paths: pathsOf(obstructed),
       reason: summary(obstructed) ?? describeExit(report),
-      hint: 'remove it on the remote, or switch <delete> on',
+      hint:
+        kept.length > 0
+          ? 'remove it on the remote by hand, or give the file here another name: what is excluded is not deleted'
+          : 'remove it on the remote, or switch <delete> on',
     };
   }
   return { kind: 'synced', warnings: complaints.map(({ text }) => text) };

@@ -16,6 +16,15 @@ export const DELETES_BY_RULES = {
   hint: 'update rsync there to 3.4.4 or newer: 3.4.2, 3.4.3 and security updates made from them have this bug',
 } as const;
 
+/** A name to be deleted, with what it holds when it is a directory. */
+export interface Removal {
+  readonly path: RelativePath;
+  /** The source has the name all the same, and must not tell of it. */
+  readonly isHere?: boolean;
+  /** Names below it that stay with all they hold, and so do the directories above them. */
+  readonly keeps?: readonly RelativePath[];
+}
+
 /** One rsync that deletes. */
 export interface DeletionRun {
   readonly names: readonly RelativePath[];
@@ -41,11 +50,19 @@ const LONGEST_RULE = 5_000;
 
 /** The runs that delete the names, and what they hold when they are directories; nothing else. Names: not the root. */
 export function planDeletions(names: Iterable<RelativePath>): Deletions {
+  return planRemovals([...names].map((path) => ({ path })));
+}
+
+export function planRemovals(removals: readonly Removal[]): Deletions {
   const tooLong: RelativePath[] = [];
-  const fitting: RelativePath[] = [];
-  for (const name of names) (riskRule(name).length > LONGEST_RULE ? tooLong : fitting).push(name);
+  const fitting: Removal[] = [];
+  for (const removal of removals) {
+    const isTooLong = rulesOf(removal).some((rule) => rule.length > LONGEST_RULE);
+    if (isTooLong) tooLong.push(removal.path);
+    else fitting.push(removal);
+  }
   // Neighbours go together, so that a directory is listed in few runs.
-  fitting.sort((one, other) => compare(parentOf(one), parentOf(other)) || compare(one, other));
+  fitting.sort(({ path: one }, { path: other }) => compare(parentOf(one), parentOf(other)) || compare(one, other));
 
   const runs: DeletionRun[] = [];
   for (let at = 0; at < fitting.length; at += NAMES_PER_RUN)
@@ -57,7 +74,8 @@ function compare(one: string, other: string): number {
   return one < other ? -1 : Number(one > other);
 }
 
-function deletionRun(names: readonly RelativePath[]): DeletionRun {
+function deletionRun(removals: readonly Removal[]): DeletionRun {
+  const names = removals.map(({ path }) => path);
   const parents = new Set(names.map(parentOf));
   const shown = new Set<RelativePath>();
   for (const parent of parents) {
@@ -68,8 +86,7 @@ function deletionRun(names: readonly RelativePath[]): DeletionRun {
   const rules = [
     // Without it the last rule would hide the listed directories themselves, and the run would silently do nothing.
     ...[...shown].map((directory) => `S /${escape(directory)}/`),
-    // For the sender too: a name that is back by now is shown, and so it stays.
-    ...names.map(riskRule),
+    ...removals.flatMap(rulesOf),
     // Perishable: what a deleted directory holds is not protected, as if there were a rule for it.
     '-p **',
   ];
@@ -80,8 +97,11 @@ function deletionRun(names: readonly RelativePath[]): DeletionRun {
   };
 }
 
-function riskRule(name: RelativePath): string {
-  return `+ /${escape(name)}`;
+function rulesOf({ path, isHere = false, keeps = [] }: Removal): string[] {
+  const name = escape(path);
+  // For the sender too, when the name is missing: if it is back by now it is shown, and so it stays.
+  const risk = isHere ? [`H /${name}`, `R /${name}`] : [`+ /${name}`];
+  return [...keeps.map((kept) => `P /${escape(kept)}`), ...risk];
 }
 
 /** Only in a pattern with a wildcard is the backslash special. */

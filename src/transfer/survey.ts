@@ -34,6 +34,8 @@ export interface Disk {
 /** The names for an `entries` run, and how each was found. */
 export interface EntriesSurvey {
   readonly names: ReadonlyMap<RelativePath, 'there' | 'missing'>;
+  /** Names that are not sent, and of which the filter lets something go there, but not whatever it is. */
+  readonly unwanted: readonly Unwanted[];
   readonly again: readonly Again[];
   /** The ordinary files among the names. */
   readonly files: readonly RelativePath[];
@@ -45,6 +47,15 @@ export interface EntriesSurvey {
   readonly isDoubtful: boolean;
 }
 
+/** A name that the remote should not have, as far as the filter lets it go. */
+export interface Unwanted {
+  readonly path: RelativePath;
+  /** The source has the name: it is excluded, or in the way. */
+  readonly isHere: boolean;
+  /** It is a directory on the remote, and the source sends another kind of file to its place. */
+  readonly isInTheWay?: boolean;
+}
+
 /** Writing sets mtime and ctime at once; the clock behind them ticks every few milliseconds. */
 const SET_APART_MS = 2_000;
 /** A change is seen after it was made, and a mark may have waited for longer than the file was quiet. */
@@ -54,9 +65,11 @@ const DIVIDE_AT_MOST_DIRECTORIES = 1_000;
 /** A dirty set takes 100,000 marks. */
 const DIVIDE_AT_MOST_PIECES = 20_000;
 
-export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: number): EntriesSurvey {
-  const lift = createLift(disk);
+/** `filter`: where one is in force. */
+export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: number, filter?: Filter): EntriesSurvey {
+  const lift = createLift(disk, filter);
   const names = new Map<RelativePath, 'there' | 'missing'>();
+  const unwanted = new Map<RelativePath, Unwanted>();
   const again: Again[] = [];
   const files: RelativePath[] = [];
   let largest = 0;
@@ -66,6 +79,11 @@ export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: nu
     const path = lift(look.path);
     const found = disk.look(path);
     const { kind, size } = found;
+    const standing = filter === undefined ? 'ours' : standingOf(path, kind, filter);
+    if (standing !== 'ours') {
+      if (standing === 'unwanted') unwanted.set(path, { path, isHere: kind !== 'missing' });
+      continue;
+    }
     isLinked ||= found.isLinked === true;
     isDoubtful ||= kind === 'file' && size > 0 && hasOtherTime(found, look);
     if (kind === 'missing') {
@@ -81,7 +99,18 @@ export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: nu
       largest = Math.max(largest, size);
     }
   }
-  return { names, again, files, largest, isLinked, isDoubtful };
+  return { names, unwanted: [...unwanted.values()], again, files, largest, isLinked, isDoubtful };
+}
+
+/**
+ * What the filter says of a name, whatever it is on the remote: it is `ours` to be sent or deleted, it `stays` as it is
+ * there, or it depends. No directory above it is excluded.
+ */
+function standingOf(path: RelativePath, kind: Kind, filter: Filter): 'ours' | 'stays' | 'unwanted' {
+  if (kind !== 'missing' && !filter.isExcluded(path, kind === 'directory')) return 'ours';
+  const stays = [true, false].map((isDirectory) => filter.stays(path, isDirectory, path));
+  if (stays.every(Boolean)) return 'stays';
+  return kind === 'missing' && !stays.some(Boolean) ? 'ours' : 'unwanted';
 }
 
 /**
@@ -152,15 +181,15 @@ export function surveyDoubtful(disk: Disk, filter: Filter, look: Look, atMost: n
 }
 
 /** The looks that are directories now; the others are handed back as what they are. */
-export function surveyTrees(disk: Disk, looks: readonly Look[]): TreesSurvey {
-  const lift = createLift(disk);
+export function surveyTrees(disk: Disk, looks: readonly Look[], filter?: Filter): TreesSurvey {
+  const lift = createLift(disk, filter);
   const directories: Look[] = [];
   const doubtful = new Set<Look>();
   const again: Again[] = [];
   for (const look of looks) {
     const path = lift(look.path);
     const found = disk.look(path);
-    if (path === look.path && found.kind === 'directory') {
+    if (path === look.path && found.kind === 'directory' && filter?.isExcluded(path, true) !== true) {
       directories.push(look);
       // Nobody moves the root: its times say nothing about what is in it.
       if (path !== ROOT && hasOtherTime(found, look)) doubtful.add(look);
@@ -238,30 +267,63 @@ export function surveySent(disk: Disk, sent: Iterable<RelativePath>): Again[] {
   return again;
 }
 
-/** Names that only the remote has; a directory stands for what is below it, unless something there is not ours to delete. */
+/**
+ * Names that only the remote has, in any order; a directory stands for what is below it, unless something there stays. What
+ * a directory that is named holds must be named, too.
+ */
 export class ExtraNames {
-  readonly #filter: Filter;
-  readonly #names: RelativePath[] = [];
-  readonly #kept = new Set<RelativePath>();
+  readonly #filter: Pick<Filter, 'stays'>;
+  readonly #inTheWay: ReadonlySet<RelativePath>;
+  readonly #files = new Set<RelativePath>();
+  readonly #directories = new Set<RelativePath>();
 
-  constructor(filter: Filter) {
+  /** `inTheWay`: directories at whose places something else is sent. */
+  constructor(filter: Pick<Filter, 'stays'>, inTheWay: ReadonlySet<RelativePath> = new Set()) {
     this.#filter = filter;
+    this.#inTheWay = inTheWay;
   }
 
   add(path: RelativePath, isDirectory: boolean): void {
-    if (!this.#filter.isExcluded(path, isDirectory)) this.#names.push(path);
-    else for (const above of ancestorsOf(path)) this.#kept.add(above);
+    if (isDirectory) this.#directories.add(path);
+    else this.#files.add(path);
   }
 
-  /** The names with all that is below them. */
-  get count(): number {
-    return this.#names.length;
+  result(): Extras {
+    const names: RelativePath[] = [];
+    const kept: RelativePath[] = [];
+    for (const path of this.#directories) (this.#stays(path, true) ? kept : names).push(path);
+    for (const path of this.#files) (this.#stays(path, false) ? kept : names).push(path);
+
+    const holding = new Set(kept.flatMap((path) => [...ancestorsOf(path)]));
+    const going = names.filter((path) => !holding.has(path));
+    const extra = new Set(going);
+    return {
+      names: going.filter((path) => ![...ancestorsOf(path)].some((above) => extra.has(above))),
+      count: going.length,
+      kept: topmost(kept),
+    };
   }
 
-  names(): RelativePath[] {
-    const extra = new Set(this.#names.filter((path) => !this.#kept.has(path)));
-    return [...extra].filter((path) => ![...ancestorsOf(path)].some((above) => extra.has(above)));
+  #stays(path: RelativePath, isDirectory: boolean): boolean {
+    for (const above of ancestorsOf(path)) {
+      if (this.#directories.has(above)) return this.#filter.stays(path, isDirectory, above, this.#inTheWay.has(above));
+    }
+    return this.#filter.stays(path, isDirectory, path, this.#inTheWay.has(path));
   }
+}
+
+export interface Extras {
+  /** What may go, without the names below one that goes as a whole. */
+  readonly names: readonly RelativePath[];
+  /** The same with all that is below them. */
+  readonly count: number;
+  /** What stays, without the names below one that stays. */
+  readonly kept: readonly RelativePath[];
+}
+
+function topmost(paths: readonly RelativePath[]): RelativePath[] {
+  const all = new Set(paths);
+  return paths.filter((path) => ![...ancestorsOf(path)].some((above) => all.has(above)));
 }
 
 /** Whether a path is one of those given or lies below one. */
@@ -272,15 +334,17 @@ export function within(given: readonly RelativePath[]): (path: RelativePath) => 
 
 /**
  * The place to look for a path: itself, when every directory above it is one; else the topmost of those that is missing
- * or no directory (a link must not be followed; rsync deletes nothing below a parent that is missing: exit 24).
+ * or no directory (a link must not be followed; rsync deletes nothing below a parent that is missing: exit 24), or that is
+ * excluded (what the remote has of it goes or stays as a whole).
  * Remembers what it saw, so that a thousand names in a directory cost one look at it.
  */
-function createLift(disk: Disk): (path: RelativePath) => RelativePath {
+export function createLift(disk: Disk, filter?: Filter): (path: RelativePath) => RelativePath {
   const known = new Map<RelativePath, boolean>([[ROOT, true]]);
   const isDirectory = (path: RelativePath): boolean => {
     let is = known.get(path);
     if (is === undefined) {
-      is = isDirectory(parentOf(path)) && disk.look(path).kind === 'directory';
+      is =
+        isDirectory(parentOf(path)) && disk.look(path).kind === 'directory' && filter?.isExcluded(path, true) !== true;
       known.set(path, is);
     }
     return is;

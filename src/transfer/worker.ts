@@ -1,6 +1,6 @@
 /** Runs in a thread of the pool: carries out one task with one rsync and reports how it went. */
 import type { MessagePort } from 'node:worker_threads';
-import { createFilter, type Filter, type FilterSpec } from '../core/filter.js';
+import { createFilter, isFiltering, type Filter, type FilterSpec } from '../core/filter.js';
 import { display, parentOf, ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
 import { temporaryRules } from '../core/temporaries.js';
 import {
@@ -14,12 +14,19 @@ import {
   type TransferTask,
 } from '../replicate/ports.js';
 import { holdBack, reasonToKeep, refusal, REPLACED } from './delete-guard.js';
-import { canDeleteByRules, planDeletions, refusesMissingNames, type DeletesBy } from './delete-rules.js';
+import {
+  canDeleteByRules,
+  planDeletions,
+  refusesMissingNames,
+  type DeletesBy,
+  type DeletionRun,
+} from './delete-rules.js';
 import { isLeftover, leftoverPlaces, partialDirOf } from './leftovers.js';
 import { cameToItsEnd, mergeReports, wentThrough } from './merge-reports.js';
 import {
   canResume,
   deletionArgs,
+  deletionListArgs,
   entriesArgs,
   extrasArgs,
   leftoversArgs,
@@ -36,7 +43,9 @@ import { withRulesFile } from './rules-file.js';
 import { ComplaintReader, OUT_FORMAT, parseItemized } from './rsync-output.js';
 import { unpackTask, type PackedTask } from './packed-task.js';
 import { identify, Source, type RootIdentity } from './source.js';
+import { listUnwanted, removeUnwanted, type RuleRuns } from './spare-excluded.js';
 import {
+  createLift,
   divide,
   ExtraNames,
   surveyAfter,
@@ -46,6 +55,9 @@ import {
   surveyTrees,
   walk,
   within,
+  type EntriesSurvey,
+  type Extras,
+  type Unwanted,
 } from './survey.js';
 
 /** All that a thread must know to serve one remote: plain data. */
@@ -64,7 +76,7 @@ export interface WorkerContext {
   readonly keepsNewer: boolean;
   /** Somebody wants to know the names that have changed in directories (`RunReport.changed`). */
   readonly namesChanges?: boolean;
-  readonly excludes: readonly string[];
+  readonly filter: FilterSpec;
   readonly crontabPatterns: readonly string[];
 }
 
@@ -123,31 +135,35 @@ async function sendEntries(
   task: Extract<TransferTask, { kind: 'entries' }>,
   port: MessagePort,
 ): Promise<RunReport> {
-  const survey = surveyEntries(source, task.looks, task.largeBytes);
+  const filter = isFiltering(context.filter) ? createFilter(context.filter) : undefined;
+  const survey = surveyEntries(source, task.looks, task.largeBytes, filter);
   const missing = [...survey.names].flatMap(([path, state]) => (state === 'missing' ? [path] : []));
+  const toDelete = [...missing, ...survey.unwanted.map(({ path }) => path)];
   // Also with nothing missing yet: what goes away before rsync looks is deleted there as well.
   const reason = reasonToKeep(guard, source);
   const deletes = context.deletes && reason === undefined;
-  const held = context.deletes ? holdBack(missing, reason, guard, source) : undefined;
+  const held = context.deletes ? holdBack(toDelete, reason, guard, source) : undefined;
   const kept = new Set(held?.paths);
   // With deleting off a missing name asks for nothing.
   const names = new Map([...survey.names].filter(([path, state]) => state === 'there' || (deletes && !kept.has(path))));
+  const unwanted = deletes ? survey.unwanted.filter(({ path }) => !kept.has(path)) : [];
   const { again, isLinked } = survey;
   const outcome = { isLinked, ...(held === undefined ? {} : { held }) };
-  if (names.size === 0) return { ...NO_RUN, ...outcome, again };
+  if (names.size + unwanted.length === 0) return { ...NO_RUN, ...outcome, again };
 
   const isWatched = survey.largest < WATCHED_BELOW_BYTES;
   const sent = new Set<RelativePath>();
   const isOurs = within([...names.keys()]);
   // What is missing may be a directory of partial files, which rsync protects in a run that makes them.
   const resumes = !isWatched && [...names.values()].every((state) => state === 'there');
-  const report = await sendNames(context, {
+  const given: NamesToSend = {
     names,
     runArgs: {
       deletes,
       compares: survey.isDoubtful ? contentOf(survey.largest) : 'nanoseconds',
       isWatched,
       resumes,
+      spares: filter !== undefined,
       rules: [],
       outFormat: OUT_FORMAT,
     },
@@ -162,13 +178,22 @@ async function sendEntries(
         namesChanges: context.namesChanges === true,
         onSent: (path) => sent.add(path),
       }),
-  });
+  };
+  const report =
+    filter === undefined || !deletes
+      ? await sendNames(context, given)
+      : await sendSparing(context, filter, { ...given, unwanted, runs: ruleRuns(context, guard, port) });
   return {
     ...(resumes ? await dropParts(context, guard, source, report, port) : report),
     ...outcome,
     unsent: context.keepsNewer ? survey.files.filter((path) => !sent.has(path)) : [],
-    again: [...again, ...surveyAfter(source, names), ...report.again],
+    again: [...again, ...surveyAfter(source, withMissing(names, unwanted)), ...report.again],
   };
+}
+
+function withMissing(names: EntriesSurvey['names'], unwanted: readonly Unwanted[]): EntriesSurvey['names'] {
+  const missing = unwanted.flatMap(({ path, isHere }) => (isHere ? [] : [[path, 'missing'] as const]));
+  return missing.length === 0 ? names : new Map([...names, ...missing]);
 }
 
 interface NamesToSend {
@@ -202,6 +227,101 @@ async function sendAll(target: RemoteTarget, { names, runArgs, run }: NamesToSen
     if (report.spawnError?.includes('E2BIG') !== true) return report;
   }
   return run({ args: asList, list: nameList(names.keys()) });
+}
+
+interface NamesToSpare extends NamesToSend {
+  readonly unwanted: readonly Unwanted[];
+  readonly runs: RuleRuns;
+}
+
+/**
+ * The same where excluded names stay on the remote: a directory that holds something is not deleted for a name at once, but
+ * what the filter lets go in it. Where that was in the way of a file, the file goes again.
+ */
+async function sendSparing(context: WorkerContext, filter: Filter, given: NamesToSpare): Promise<RunReport> {
+  const { target } = context;
+  const { names, runs } = given;
+  const canUseRules = canDeleteByRules(target.params);
+  const { report: sending, isByRules } = await sendWithoutForce(context, given);
+  if (!wentThrough(sending)) return sending;
+
+  const obstructed = sending.complaints.flatMap(({ kind, path }) => (kind === 'obstructed' ? (path ?? []) : []));
+  const left = new Map<RelativePath, Unwanted>();
+  for (const path of isByRules ? [...names.keys(), ...obstructed] : obstructed) {
+    const state = names.get(path);
+    if (state === 'missing' || (state === 'there' && obstructed.includes(path)))
+      left.set(path, { path, isHere: state === 'there', isInTheWay: state === 'there' });
+  }
+  const unwanted = [...left.values(), ...given.unwanted];
+  if (unwanted.length === 0) return sending;
+  if (!canUseRules) return stuck(sending, left, 'with --iconv it cannot be told what of it may be deleted');
+
+  const { report: removing, spared } = await removeUnwanted(unwanted, filter, runs);
+  let report = mergeReports(withoutObstructed(sending, left), removing);
+  const there = new Map([...left].flatMap(([path, { isHere }]) => (isHere ? [[path, 'there'] as const] : [])));
+  const isFree = (path: RelativePath): boolean => !spared.has(path);
+  const again = new Map([...there].filter(([path]) => isFree(path)));
+  if (again.size > 0 && wentThrough(report))
+    report = mergeReports(report, await sendAll(target, { ...given, names: again }));
+  return stuck(report, new Map([...there].filter(([path]) => !isFree(path))), 'it holds names that are excluded');
+}
+
+async function sendWithoutForce(
+  { target, deletesBy }: WorkerContext,
+  given: NamesToSend,
+): Promise<{ report: RunReport; isByRules: boolean }> {
+  const { names, runArgs, run } = given;
+  const canUseRules = canDeleteByRules(target.params);
+  if (names.size === 0) return { report: NO_RUN, isByRules: false };
+  if (deletesBy !== 'rules' || !canUseRules) {
+    const report = await sendAll(target, given);
+    if (!canUseRules || report.cancelled || !refusesMissingNames(report)) return { report, isByRules: false };
+  }
+  const there = [...names].flatMap(([path, state]) => (state === 'there' ? [path] : []));
+  const report: RunReport = { ...NO_RUN, deletesBy: 'rules' };
+  if (there.length === 0) return { report, isByRules: true };
+  const sending = await run({ args: presentArgs(target, runArgs), list: nameList(there) });
+  return { report: mergeReports(report, sending), isByRules: true };
+}
+
+/** The same report without what was said of directories that are seen to now. */
+function withoutObstructed(report: RunReport, names: ReadonlyMap<RelativePath, unknown>): RunReport {
+  const complaints = report.complaints.filter(
+    ({ kind, path }) => kind !== 'obstructed' || path === undefined || !names.has(path),
+  );
+  const isExplained = complaints.some(({ kind }) => kind !== 'vanished');
+  // That was what 23 said, or nothing is known of another reason.
+  return { ...report, complaints, exitCode: report.exitCode === 23 && !isExplained ? 0 : report.exitCode };
+}
+
+function stuck(report: RunReport, names: ReadonlyMap<RelativePath, unknown>, reason: string): RunReport {
+  if (names.size === 0) return report;
+  const { complaints, ...others } = withoutObstructed(report, names);
+  const stuckThere = [...names.keys()].map((path) => ({
+    path,
+    kind: 'kept' as const,
+    text: `the directory ${display(path)} stays on the remote: ${reason}`,
+  }));
+  return { ...others, complaints: [...complaints, ...stuckThere] };
+}
+
+/** Deletions by rules, and the question what they would delete. */
+function ruleRuns(context: WorkerContext, guard: DeleteGuard, port: MessagePort): RuleRuns {
+  const { target } = context;
+  const start = (run: DeletionRun, args: (file: string) => string[], more: Partial<RsyncTask>): Promise<RunReport> =>
+    withRulesFile(run.rules, (file) =>
+      runTask(context, port, {
+        args: args(file),
+        input: [run.list],
+        isOurs: within(run.names),
+        mustStandIn: guard.identity,
+        ...more,
+      }),
+    );
+  return {
+    list: (run, onExtra) => start(run, (file) => deletionListArgs(target, LISTING, file), { onExtra }),
+    remove: (run) => start(run, (file) => deletionArgs(target, LISTING, file), {}),
+  };
 }
 
 /** First the names that are there, then the deletions, which never name what is missing. */
@@ -326,7 +446,7 @@ async function sendTrees(
   task: Extract<TransferTask, { kind: 'trees' }>,
   port: MessagePort,
 ): Promise<RunReport> {
-  const { directories, doubtful, again } = surveyTrees(source, task.looks);
+  const { directories, doubtful, again } = surveyTrees(source, looksOf(context, task), filterFor(context, false));
   if (directories.length === 0) return { ...NO_RUN, again };
 
   const created: RelativePath[] = [];
@@ -343,7 +463,7 @@ async function sendTrees(
   return {
     ...(await dropParts(context, guard, source, report, port)),
     // Then what is extra must be asked for.
-    extraneous: isWalked(context) && context.deletes ? 1 : report.extraneous,
+    extraneous: isWalked(context, task.crontab) && context.deletes ? 1 : report.extraneous,
     again: [...again, ...surveySent(source, created), ...compareByContent(inside), ...report.again],
   };
 }
@@ -420,7 +540,7 @@ async function sendDirectories(
     unreadable.push({ path, kind: 'lost', text: `the directory ${display(path)} cannot be read: ${error}` });
   };
   const report = await runTask(context, port, {
-    ...(isWalked(context)
+    ...(isWalked(context, crontab)
       ? {
           args: entriesArgs(context.target, { ...runArgs, deletes: false }),
           input: nameLists(walk(source, filterFor(context, crontab), looks, noteUnreadable)),
@@ -442,9 +562,26 @@ async function sendDirectories(
   return { ...report, unreadable: true, complaints: [...report.complaints, ...unreadable] };
 }
 
-/** rsync knows nothing of regular expressions: with a filter the walk is ours. */
-function isWalked({ excludes }: WorkerContext): boolean {
-  return excludes.length > 0;
+/**
+ * rsync knows nothing of regular expressions: with a filter the walk is ours. So it is with patterns beside rules of the
+ * params: of two lists in one the first would decide, and may let through what the other excludes.
+ */
+function isWalked({ filter, crontabPatterns }: WorkerContext, crontab: boolean): boolean {
+  return filter.excludes.length > 0 || (crontab && crontabPatterns.length > 0 && hasRules(filter));
+}
+
+function hasRules({ rules = [] }: FilterSpec): boolean {
+  return rules.length > 0;
+}
+
+/** Without what the crontab's patterns exclude. */
+function looksOf(
+  { crontabPatterns }: WorkerContext,
+  { looks, crontab }: { readonly looks: readonly Look[]; readonly crontab: boolean },
+): readonly Look[] {
+  if (!crontab || crontabPatterns.length === 0) return looks;
+  const filter = createFilter({ excludes: [], patterns: crontabPatterns });
+  return looks.filter(({ path }) => !filter.isExcluded(path, true));
 }
 
 /** What only the remote has in the directories, through the filter. */
@@ -455,10 +592,12 @@ async function listExtras(
   task: Extract<TransferTask, { kind: 'extras' }>,
   port: MessagePort,
 ): Promise<RunReport> {
-  const { directories, again } = surveyTrees(source, task.looks);
+  const { directories, again } = surveyTrees(source, looksOf(context, task), filterFor(context, false));
   if (directories.length === 0) return { ...NO_RUN, again };
 
-  const found = new ExtraNames(filterFor(context, task.crontab));
+  const filter = filterFor(context, task.crontab);
+  // rsync heeds the rules of the params by itself in this.
+  const found = new ExtraNames(filterFor({ ...context, filter: { ...context.filter, rules: [] } }, task.crontab));
   const report = await runTask(context, port, {
     args: extrasArgs(context.target, directories[0]?.scope === 'subtree', {
       ...LISTING,
@@ -471,25 +610,49 @@ async function listExtras(
       found.add(path, isDirectory);
     },
   });
-  const extras = found.names();
+  if (!wentThrough(report)) return { ...report, again: [...again, ...report.again] };
+  const { names, count } = found.result();
+  const inside = hasRules(context.filter)
+    ? await lookWithin(context, guard, source, { names, filter }, port)
+    : undefined;
+  const extras = inside?.names ?? names;
   // The names are told all the same: a person sees what would go.
   const held = holdBack(extras, reasonToKeep(guard, source), guard, source);
   return {
-    ...report,
+    ...(inside === undefined ? report : mergeReports(report, inside.report)),
     ...(held === undefined ? {} : { held }),
-    extraneous: found.count,
+    extraneous: inside?.count ?? count,
     extras,
     again: [...again, ...report.again],
   };
 }
 
-function filterFor({ excludes, crontabPatterns }: WorkerContext, crontab: boolean): Filter {
-  const spec: FilterSpec = { excludes, patterns: crontab ? crontabPatterns : [] };
-  return createFilter(spec);
+/**
+ * What goes of names that only the remote has, where the params have rules: rsync names a directory in a deleted one also
+ * when a rule protects something in it (3.5.0, with -n), so the directories are looked into again, without their rules.
+ */
+async function lookWithin(
+  context: WorkerContext,
+  guard: DeleteGuard,
+  source: Source,
+  { names, filter }: { readonly names: readonly RelativePath[]; readonly filter: Filter },
+  port: MessagePort,
+): Promise<(Pick<Extras, 'names' | 'count'> & { report: RunReport }) | undefined> {
+  if (names.length === 0 || !canDeleteByRules(context.target.params)) return undefined;
+  const lift = createLift(source, filter);
+  const places = [...new Set(names.map(lift))].map((path) => ({ path, isHere: source.look(path).kind !== 'missing' }));
+  const { report, extras } = await listUnwanted(places, filter, ruleRuns(context, guard, port));
+  return { ...extras, report };
 }
 
-function rulesFor({ crontabPatterns }: WorkerContext, crontab: boolean): string[] {
-  return [...(crontab ? crontabPatterns.map((pattern) => `--exclude=${pattern}`) : []), ...temporaryRules()];
+function filterFor({ filter, crontabPatterns }: WorkerContext, crontab: boolean): Filter {
+  return createFilter({ ...filter, patterns: crontab ? crontabPatterns : [] });
+}
+
+function rulesFor(context: WorkerContext, crontab: boolean): string[] {
+  const isTheirs = crontab && !isWalked(context, crontab);
+  const patterns = isTheirs ? context.crontabPatterns.map((pattern) => `--exclude=${pattern}`) : [];
+  return [...patterns, ...temporaryRules()];
 }
 
 /** A list for `--files-from=- --from0`. `./` before each name: one that begins with `#` or `;` would be a comment. */

@@ -1,3 +1,4 @@
+import type { FilterSpec } from '../core/filter.js';
 import type { RelativePath } from '../core/relative-path.js';
 import type { Hints } from './hint-batch.js';
 
@@ -5,7 +6,7 @@ import type { Hints } from './hint-batch.js';
 export interface InotifyThreadData {
   /** Absolute; bytes as in `RelativePath`. */
   readonly root: string;
-  readonly excludes: readonly string[];
+  readonly filter: FilterSpec;
   /** An eventfd. The thread sits in a foreign call, where no message reaches it: whoever sets a control wakes it by this. */
   readonly wakeDescriptor: number;
   /** `Control` names the cells (Int32). */

@@ -90,7 +90,7 @@ class InotifyThread {
 
   constructor(private readonly data: InotifyThreadData) {
     this.controls = new Int32Array(data.controls);
-    this.filter = createFilter({ excludes: data.excludes, patterns: [] });
+    this.filter = createFilter(data.filter);
     this.rootBytes = data.root;
     this.inotify = loadInotify();
     this.tree = new WatchedTree(

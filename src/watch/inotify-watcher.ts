@@ -128,13 +128,13 @@ class Thread {
 
   constructor(
     private readonly inotify: Inotify,
-    { root, excludes }: TreeWatcherOptions,
+    { root, filter }: TreeWatcherOptions,
     on: { message: (message: InotifyMessage) => void; ended: (reason: string) => void },
   ) {
     this.wakeDescriptor = inotify.openWakeable();
     const workerData: InotifyThreadData = {
       root,
-      excludes,
+      filter,
       wakeDescriptor: this.wakeDescriptor,
       controls: this.controls.buffer,
     };

@@ -54,7 +54,7 @@ export class ParcelWatcher implements TreeWatcher {
     pace: Partial<Pace> = {},
   ) {
     this.listener = options.listener;
-    this.filter = createFilter({ excludes: options.excludes, patterns: [] });
+    this.filter = createFilter(options.filter);
     this.pace = { ...DEFAULT_PACE, ...pace };
   }
 
@@ -481,8 +481,8 @@ class IndexThread {
   private readonly waiting: ((answer: IndexAnswer) => void)[] = [];
   private isStopping = false;
 
-  constructor({ root, excludes }: TreeWatcherOptions, died: (reason: string) => void) {
-    const workerData: IndexThreadData = { root, excludes };
+  constructor({ root, filter }: TreeWatcherOptions, died: (reason: string) => void) {
+    const workerData: IndexThreadData = { root, filter };
     this.worker = new Worker(new URL('./tree-index-thread.js', import.meta.url), { workerData, name: 'tree-index' });
     this.worker.on('message', (answer: IndexAnswer) => this.waiting.shift()?.(answer));
     let reason = 'the index thread ended';

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { createFilter } from '../core/filter.js';
+import { createFilter, type FilterSpec } from '../core/filter.js';
 import type { RelativePath } from '../core/relative-path.js';
 import { TreeIndex, type Comparison, type Sighting } from './tree-index.js';
 
@@ -7,7 +7,7 @@ import { TreeIndex, type Comparison, type Sighting } from './tree-index.js';
 
 export interface IndexThreadData {
   readonly root: string;
-  readonly excludes: readonly string[];
+  readonly filter: FilterSpec;
 }
 
 export type IndexRequest =
@@ -23,8 +23,8 @@ export interface IndexAnswer extends Comparison {
   readonly directories: number;
 }
 
-function serve(port: NonNullable<typeof parentPort>, { root, excludes }: IndexThreadData): void {
-  const index = new TreeIndex(root, createFilter({ excludes, patterns: [] }));
+function serve(port: NonNullable<typeof parentPort>, { root, filter }: IndexThreadData): void {
+  const index = new TreeIndex(root, createFilter(filter));
   port.on('message', (request: IndexRequest) => {
     if (request.kind === 'note') {
       for (const sighting of request.sightings) index.note(sighting);

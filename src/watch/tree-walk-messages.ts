@@ -1,3 +1,4 @@
+import type { FilterSpec } from '../core/filter.js';
 import type { RelativePath } from '../core/relative-path.js';
 import type { ChangedName, WalkSummary } from '../replicate/ports.js';
 import type { WalkDetail } from './tree-walk.js';
@@ -6,7 +7,7 @@ import type { WalkDetail } from './tree-walk.js';
 export interface TreeWalkThreadData {
   /** Absolute; bytes as in `RelativePath`. */
   readonly root: string;
-  readonly excludes: readonly string[];
+  readonly filter: FilterSpec;
   readonly below: RelativePath;
   readonly sinceMs: number;
   readonly detail: WalkDetail;

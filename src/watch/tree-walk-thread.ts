@@ -30,11 +30,11 @@ function walk(port: NonNullable<typeof parentPort>, data: TreeWalkThreadData): v
       Atomics.wait(taken, 0, count);
     }
   };
-  const { root, excludes, below, sinceMs, detail } = data;
+  const { root, filter, below, sinceMs, detail } = data;
   try {
     const summary = walkTree({
       root,
-      filter: createFilter({ excludes, patterns: [] }),
+      filter: createFilter(filter),
       below,
       sinceMs,
       detail,

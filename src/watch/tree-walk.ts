@@ -17,7 +17,7 @@ export type WalkDetail = 'folded' | 'each';
 export interface WalkOptions {
   /** Absolute; bytes as in `RelativePath`. */
   readonly root: string;
-  readonly filter: Filter;
+  readonly filter: Pick<Filter, 'isExcluded'>;
   readonly below: RelativePath;
   /** Milliseconds since 1970, by the clock of the file system. */
   readonly sinceMs: number;

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import type { FilterSpec } from '../core/filter.js';
 import { display, type RelativePath } from '../core/relative-path.js';
 import { messageOf, SersyncError } from '../errors.js';
 import type { ChangedName, TreeWalker, WalkSummary } from '../replicate/ports.js';
@@ -8,8 +9,8 @@ import type { WalkDetail } from './tree-walk.js';
 export interface ThreadWalkerOptions {
   /** Absolute; bytes as in `RelativePath`. */
   readonly root: string;
-  /** Directories for which this says true are not entered, and what they hold is not told. */
-  readonly excludes: readonly string[];
+  /** Directories that it excludes are not entered, and what they hold is not told. */
+  readonly filter: FilterSpec;
 }
 
 type OnFound = (found: readonly ChangedName[]) => void;

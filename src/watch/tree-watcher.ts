@@ -1,3 +1,4 @@
+import type { FilterSpec } from '../core/filter.js';
 import type { RelativePath } from '../core/relative-path.js';
 import type { Hint } from '../core/hint.js';
 
@@ -53,7 +54,7 @@ export interface TreeWatcherListener {
 export interface TreeWatcherOptions {
   /** Absolute, without symbolic links at its end: `realpath` was taken. Bytes as in `RelativePath` (latin1). */
   readonly root: string;
-  /** Directories for which this says true are not watched and nothing below them is told. */
-  readonly excludes: readonly string[];
+  /** Directories that it excludes are not watched and nothing below them is told. */
+  readonly filter: FilterSpec;
   readonly listener: TreeWatcherListener;
 }

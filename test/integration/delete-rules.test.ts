@@ -90,7 +90,7 @@ describe.each(daemons)('deleting by rules on $name', ({ path }) => {
       launcher: [],
       deletesBy: 'rules',
       keepsNewer: false,
-      excludes: [],
+      filter: { excludes: [] },
       crontabPatterns: [],
       ...change,
     };

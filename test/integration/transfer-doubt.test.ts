@@ -144,7 +144,7 @@ it('a mode that was changed is set, and nothing of the content goes over', async
 
 describe.each([
   ['rsync', {}],
-  ['us, because there is a filter', { excludes: ['nothing'] }],
+  ['us, because there is a filter', { filter: { excludes: ['nothing'] } }],
 ])('of two directories with equal names, sizes and times, walked by %s,', (_title, context) => {
   beforeEach(async () => {
     makeDirectory('d', 'one');

@@ -168,7 +168,7 @@ describe('a sweep', () => {
     plant(bench.source, ['cache/x', 'd/x']);
     plant(bench.remote, ['cache/.rsync-partial/x', 'd/.rsync-partial/x']);
     const excludes = ['cache', '(.*/)?\\.rsync-partial'];
-    const report = await bench.run(sweepOf(['']), { context: { excludes } });
+    const report = await bench.run(sweepOf(['']), { context: { filter: { excludes } } });
     expect(report.extras).toEqual(['d/.rsync-partial']);
   });
 

@@ -63,7 +63,7 @@ describe('a directory that cannot be read', () => {
   });
 
   it.skipIf(isRoot)('is told where the walk is ours', async () => {
-    const report = await bench.run(treesOf(['d', 'e']), { context: { excludes: ['nothing'] } });
+    const report = await bench.run(treesOf(['d', 'e']), { context: { filter: { excludes: ['nothing'] } } });
     expect(report.unreadable).toBe(true);
     expect(judge(report, { deletes: true })).toMatchObject({ kind: 'partial', failed: [{ path: 'd/closed' }] });
   });
@@ -83,7 +83,7 @@ it('a name that is too long to be reached is told where the walk is ours', async
   }
   writeFileSync('unreachable', '');
   process.chdir(before);
-  const report = await bench.run(treesOf(['deep']), { context: { excludes: ['nothing'] } });
+  const report = await bench.run(treesOf(['deep']), { context: { filter: { excludes: ['nothing'] } } });
   expect(report.unreadable).toBe(true);
   expect(judge(report, { deletes: true }).kind).toBe('partial');
   // Node removes by whole paths, and these are too long for it.
@@ -98,7 +98,9 @@ it.each([[['-artuz']], [['-artuzv', '--stats']], [['-artuz', '-hh', '--info=stat
     // Directories are names, and the destination itself, of which the first has none.
     expect((await bench.run(treesOf(['d']), { params })).names).toBe(6);
     expect((await bench.run(extrasOf(['']), { params })).names).toBe(9);
-    expect((await bench.run(treesOf(['']), { params, context: { excludes: ['f'] } })).names).toBeGreaterThanOrEqual(6);
+    expect(
+      (await bench.run(treesOf(['']), { params, context: { filter: { excludes: ['f'] } } })).names,
+    ).toBeGreaterThanOrEqual(6);
     expect(namesOf(bench.remote)).toEqual(['d', 'd/a', 'd/b', 'd/e', 'd/e/c', 'stays']);
   },
 );

@@ -13,7 +13,7 @@ let walker: InstanceType<typeof ThreadWalker>;
 
 beforeEach(() => {
   root = mkdtempSync(`${existsSync('/dev/shm') ? '/dev/shm' : realpathSync(tmpdir())}/sersync-walk-`);
-  walker = new ThreadWalker({ root, excludes: ['skip'] });
+  walker = new ThreadWalker({ root, filter: { excludes: ['skip'] } });
 });
 
 afterEach(async () => {

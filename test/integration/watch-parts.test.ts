@@ -126,7 +126,7 @@ describe('the choice of a watcher', () => {
     sees: () => undefined,
     died: () => undefined,
   };
-  const options = { root: '/nowhere', excludes: [], listener };
+  const options = { root: '/nowhere', filter: { excludes: [] }, listener };
 
   it.runIf(process.platform === 'linux')('is inotify on Linux, and says why', () => {
     const { watcher, why } = selectWatcher('auto', options);

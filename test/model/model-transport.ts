@@ -153,7 +153,7 @@ export class ModelTransport implements Transport {
         const found = new ExtraNames(filter);
         for (const [path, isDirectory] of this.#extras(directories, there)) found.add(path, isDirectory);
         if (fault !== undefined) return this.#ended(fault, undefined, []);
-        return report({ extras: found.names(), again });
+        return report({ extras: found.result().names, again });
       }
     }
   }

@@ -108,7 +108,7 @@ export class TransferBench {
         launcher: [],
         deletesBy: 'names',
         keepsNewer: false,
-        excludes: [],
+        filter: { excludes: [] },
         crontabPatterns: [],
         ...context,
       },

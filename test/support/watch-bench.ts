@@ -37,10 +37,10 @@ export class WatchBench {
   }
 
   async start(excludes: readonly string[] = []): Promise<{ directories: number }> {
-    const filter = createFilter({ excludes, patterns: [] });
+    const filter = createFilter({ excludes });
     const follower = new Follower(this.root, (path, isDirectory) => filter.isExcluded(path, isDirectory));
     this.startedFollower = follower;
-    this.watcher = this.create({ root: this.root, excludes, listener: follower });
+    this.watcher = this.create({ root: this.root, filter: { excludes }, listener: follower });
     return await this.watcher.start();
   }
 

@@ -34,7 +34,7 @@ const listener = {
 };
 
 async function observe() {
-  const options = { root, excludes: [], listener };
+  const options = { root, filter: { excludes: [] }, listener };
   const watcher = frontEnd === 'inotify' ? new InotifyWatcher(options) : new ParcelWatcher(options, { auditMs: 1_000 });
   try {
     const { directories } = await watcher.start();

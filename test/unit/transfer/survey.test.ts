@@ -365,7 +365,7 @@ describe('what only the remote has', () => {
   const extras = (excludes: string[], ...names: string[]): string[] => {
     const found = new ExtraNames(createFilter({ excludes, patterns: [] }));
     for (const name of names) found.add(name.replace(/\/$/, ''), name.endsWith('/'));
-    return found.names().sort();
+    return [...found.result().names].sort();
   };
 
   test('is named by the topmost directory', () => {
@@ -379,8 +379,8 @@ describe('what only the remote has', () => {
   test('is counted with all that is below it', () => {
     const found = new ExtraNames(NOTHING);
     for (const name of ['d/a', 'd/e/f', 'd/e', 'd', 'x']) found.add(name, false);
-    expect(found.count).toBe(5);
-    expect(found.names()).toHaveLength(2);
+    expect(found.result().count).toBe(5);
+    expect(found.result().names).toHaveLength(2);
   });
 
   test('is named once', () => {
