@@ -52,9 +52,19 @@ export async function removeUnwanted(names: readonly Unwanted[], filter: Filter,
   const { runs: removals, tooLong } = planRemovals(removalsOf(names, extras));
   for (const run of removals) {
     if (!wentThrough(report)) break;
-    report = mergeReports(report, await runs.remove(run));
+    report = mergeReports(report, withoutObstructed(await runs.remove(run), spared));
   }
   return { report: { ...report, complaints: [...report.complaints, ...tooLong.map(tooLongFor)] }, spared };
+}
+
+/** The same report without what was said of directories that hold something, where that is as it should be. */
+export function withoutObstructed(report: RunReport, names: { has(path: RelativePath): boolean }): RunReport {
+  const complaints = report.complaints.filter(
+    ({ kind, path }) => kind !== 'obstructed' || path === undefined || !names.has(path),
+  );
+  const isExplained = complaints.some(({ kind }) => kind !== 'vanished');
+  // That was what 23 said, or nothing is known of another reason.
+  return { ...report, complaints, exitCode: report.exitCode === 23 && !isExplained ? 0 : report.exitCode };
 }
 
 /** Each of the names of which something may go, with what stays in it. */

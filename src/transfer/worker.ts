@@ -43,7 +43,7 @@ import { withRulesFile } from './rules-file.js';
 import { ComplaintReader, OUT_FORMAT, parseItemized } from './rsync-output.js';
 import { unpackTask, type PackedTask } from './packed-task.js';
 import { identify, Source, type RootIdentity } from './source.js';
-import { listUnwanted, removeUnwanted, type RuleRuns } from './spare-excluded.js';
+import { listUnwanted, removeUnwanted, withoutObstructed, type RuleRuns } from './spare-excluded.js';
 import {
   createLift,
   divide,
@@ -282,16 +282,6 @@ async function sendWithoutForce(
   if (there.length === 0) return { report, isByRules: true };
   const sending = await run({ args: presentArgs(target, runArgs), list: nameList(there) });
   return { report: mergeReports(report, sending), isByRules: true };
-}
-
-/** The same report without what was said of directories that are seen to now. */
-function withoutObstructed(report: RunReport, names: ReadonlyMap<RelativePath, unknown>): RunReport {
-  const complaints = report.complaints.filter(
-    ({ kind, path }) => kind !== 'obstructed' || path === undefined || !names.has(path),
-  );
-  const isExplained = complaints.some(({ kind }) => kind !== 'vanished');
-  // That was what 23 said, or nothing is known of another reason.
-  return { ...report, complaints, exitCode: report.exitCode === 23 && !isExplained ? 0 : report.exitCode };
 }
 
 function stuck(report: RunReport, names: ReadonlyMap<RelativePath, unknown>, reason: string): RunReport {
