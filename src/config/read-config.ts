@@ -107,7 +107,11 @@ export function readConfig(
 function ruleSourceOf({ rsync, localPaths }: Config, sersync: ConfigElement | undefined): RuleSource | undefined {
   if (!hasFilterRules(rsync.params)) return undefined;
   const [element] = childrenOf(childrenOf(sersync, 'rsync')[0], 'commonParams');
-  return { params: rsync.params, watched: localPaths.map(({ watch }) => watch), line: element?.line ?? 0 };
+  return {
+    params: rsync.params,
+    watched: localPaths.map(({ watch }) => watch),
+    line: element?.line ?? 0,
+  };
 }
 
 /** Gathers problems; a line that could not be read as XML is not complained about a second time. */

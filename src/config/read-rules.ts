@@ -54,7 +54,7 @@ function warningsOf(
 ): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   if (unheeded.length > 0) {
-    const what = `${unheeded.map((rule) => `"${rule}"`).join(', ')}: rules in the directories themselves hold for full syncs alone; changes are sent and deleted whatever they say`;
+    const what = `${unheeded.map((rule) => `"${rule}"`).join(', ')}: rules in the directories themselves do NOT HOLD: what they exclude is sent and deleted`;
     const hint = 'write the rules into the params, or as <exclude expression="..."/> into <filter>';
     problems.push(problem('warning', what, hint));
   }

@@ -26,7 +26,7 @@ export interface FilterRule {
 
 export interface RuleReading {
   readonly rules: readonly FilterRule[];
-  /** What depends on files in the directories themselves, as written: only an rsync that walks by itself heeds it. */
+  /** What depends on files in the directories themselves, as written: with `--files-from` rsync does not read them (3.5.0). */
   readonly unheeded: readonly string[];
 }
 

@@ -304,13 +304,12 @@ function ruleRuns(context: WorkerContext, guard: DeleteGuard, port: MessagePort)
         args: args(file),
         input: [run.list],
         isOurs: within(run.names),
-        mustStandIn: guard.identity,
         ...more,
       }),
     );
   return {
     list: (run, onExtra) => start(run, (file) => deletionListArgs(target, LISTING, file), { onExtra }),
-    remove: (run) => start(run, (file) => deletionArgs(target, LISTING, file), {}),
+    remove: (run) => start(run, (file) => deletionArgs(target, LISTING, file), { mustStandIn: guard.identity }),
   };
 }
 
@@ -611,6 +610,7 @@ async function listExtras(
   return {
     ...(inside === undefined ? report : mergeReports(report, inside.report)),
     ...(held === undefined ? {} : { held }),
+    names: report.names,
     extraneous: inside?.count ?? count,
     extras,
     again: [...again, ...report.again],

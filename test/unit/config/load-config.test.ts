@@ -160,9 +160,9 @@ describe('the filter rules among the params', () => {
   });
 
   test.each([
-    ['-a -F', '"-F": rules in the directories themselves hold for full syncs alone'],
-    ['-aC', '"-C (.cvsignore)": rules in the directories themselves hold'],
-  ])('that do not hold for changes are warned about: %s', (text, message) => {
+    ['-a -F', '"-F": rules in the directories themselves do NOT HOLD'],
+    ['-aC', '"-C (.cvsignore)": rules in the directories themselves do NOT HOLD'],
+  ])('that do not hold are warned about: %s', (text, message) => {
     const { warnings } = loadConfig(write(params(text)), {});
     expect(warnings.map(({ line }) => line)).toEqual([3]);
     expect(warnings[0]?.message).toContain(message);

@@ -79,7 +79,7 @@ describe('the filter rules among the params', () => {
     ['-FF', ['-F'], ['- .rsync-filter']],
     ['-f ": /.rules" -f "dir-merge,e /.other"', [': /.rules', 'dir-merge,e /.other'], ['- .other']],
     ['-f ":C" --filter=! -f "- a"', [], ['- a']],
-  ])('say which of them only a walk of rsync heeds: %s', (params, unheeded, rules) => {
+  ])('say which of them nobody heeds: %s', (params, unheeded, rules) => {
     expect(read(params).unheeded).toEqual(unheeded);
     expect(shown(params)).toEqual(rules);
   });

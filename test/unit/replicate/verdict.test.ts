@@ -49,6 +49,16 @@ const VANISHED = 'file has vanished: "/src/y"';
 const IN_THE_WAY = 'could not make way for new regular file: o';
 const FULL = 'rsync: [receiver] write failed on "/big" (in mod): No space left on device (28)';
 
+test('a directory that holds excluded names is in the way until a person removes it, also where deleting is on', () => {
+  const complaints = [{ path: 'o', kind: 'kept', text: 'the directory o stays' } as const];
+  expect(judge({ ...ended(0, []), complaints }, on)).toEqual({
+    kind: 'blocked',
+    paths: ['o'],
+    reason: 'the directory o stays',
+    hint: 'remove it on the remote by hand, or give the file here another name: what is excluded is not deleted',
+  });
+});
+
 describe('a run that went to its end', () => {
   test.each<{ why: string; report: RunReport; options?: { deletes: boolean }; verdict: Partial<Verdict> }>([
     { why: 'exit 0 is synced', report: ended(0, []), verdict: { kind: 'synced', warnings: [] } },

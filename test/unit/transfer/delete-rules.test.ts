@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   canDeleteByRules,
   planDeletions,
+  planRemovals,
   refusesMissingNames,
   type DeletionRun,
 } from '../../../src/transfer/delete-rules.js';
@@ -28,6 +29,17 @@ describe('planDeletions', () => {
     const { runs, tooLong } = planDeletions(names);
     expect(runs.map(said)).toEqual([{ list, rules: [...rules, '-p **'] }]);
     expect(tooLong).toEqual([]);
+  });
+
+  it('protects what stays in a directory, whatever its name, and hides a name that is here', () => {
+    const { runs, tooLong } = planRemovals([
+      { path: 'd/e', keeps: ['d/e/k.log', 'd/e/[x]'] },
+      { path: 'd/f', isHere: true },
+      { path: 'g', keeps: [`g/${'*'.repeat(2_600)}`] },
+    ]);
+    const rules = ['S /d/', 'P /d/e/k.log', 'P /d/e/\\[x]', '+ /d/e', 'H /d/f', 'R /d/f', '-p **'];
+    expect(runs.map(said)).toEqual([{ list: ['./d/'], rules }]);
+    expect(tooLong).toEqual(['g']);
   });
 
   it('plans nothing for no names', () => {

@@ -41,6 +41,36 @@ const look = (path: RelativePath, more: Partial<Look> = {}): Look => ({
 const describeAgain = ({ path, scope, gone, because }: Again): string =>
   `${because} ${gone ? '-' : ''}${path === ROOT ? '.' : path}${scope === 'subtree' ? '/**' : scope === 'listing' ? '/' : ''}`;
 
+describe('before entries are sent through a filter', () => {
+  const filter = createFilter({
+    excludes: ['cache/', '(.*)\\.log'],
+    rules: [
+      { include: false, pattern: 'hidden', side: 'sender' },
+      { include: false, pattern: 'kept', side: 'receiver' },
+    ],
+  });
+  const disk = treeOf('a', 'a.log', 'cache/', 'cache/x', 'hidden/', 'hidden/kept', 'kept', 'd/', 'd/b~');
+
+  test.each<{ why: string; path: RelativePath; names?: Record<string, string>; unwanted?: RelativePath[] }>([
+    { why: 'what it lets through is sent', path: 'a', names: { a: 'there' } },
+    { why: 'what is missing is removed', path: 'd/x', names: { 'd/x': 'missing' } },
+    { why: 'what is excluded is left alone', path: 'a.log' },
+    { why: 'so is what is missing', path: 'd/gone.log' },
+    { why: 'so is what stands in a missing directory that is excluded', path: 'x.log/a' },
+    { why: 'a temporary is left alone, unless a directory has its name', path: 'd/b~', unwanted: ['d/b~'] },
+    { why: 'a directory is excluded that was a file: what is there is to be seen', path: 'cache', unwanted: ['cache'] },
+    { why: 'a name in it stands for it', path: 'cache/x', unwanted: ['cache'] },
+    { why: 'what is hidden alone is to go', path: 'hidden', unwanted: ['hidden'] },
+    { why: 'and goes as a whole', path: 'hidden/kept', unwanted: ['hidden'] },
+    { why: 'what is protected alone is sent', path: 'kept', names: { kept: 'there' } },
+    { why: 'and stays when it is missing', path: 'd/kept' },
+  ])('$why: $path', ({ path, names = {}, unwanted = [] }) => {
+    const survey = surveyEntries(disk, [look(path)], 0, filter);
+    expect(Object.fromEntries(survey.names)).toEqual(names);
+    expect(survey.unwanted.map((one) => one.path)).toEqual(unwanted);
+  });
+});
+
 describe('before entries are sent', () => {
   const DISK = ['a', 'd/', 'd/f', 'd/e/', 'big=100'];
 
