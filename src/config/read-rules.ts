@@ -35,15 +35,16 @@ export function readRules(
     const path = decode(bytes);
     if (path === '-') throw new RuleError('filter rules cannot come from standard input');
     if (path.startsWith('/')) return readFile(path);
-    if (directory === undefined || others.length > 0) throw new RuleError(`${path} is no absolute path`);
+    if (directory === undefined || others.length > 0) throw new RuleError(`${bytes} is no absolute path`);
     return readFile(join(directory, path));
   };
   try {
     const { rules, unheeded } = readFilterRules(params, locate);
     return { rules, problems: warningsOf(params, unheeded.map(decode), problem) };
   } catch (error) {
+    const said = error instanceof RuleError ? decode(error.message) : messageOf(error);
     const hint = 'correct it, or write the rule as <exclude expression="..."/> into <filter>';
-    return { rules: [], problems: [problem('error', messageOf(error), hint)] };
+    return { rules: [], problems: [problem('error', said, hint)] };
   }
 }
 

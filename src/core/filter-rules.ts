@@ -1,6 +1,6 @@
 /**
  * The filter rules among the params of rsync, in the order in which rsync heeds them: rsync(1), "FILTER RULES". What the
- * page leaves open was seen with 3.5.0 (test/integration/filter-oracle.test.ts asks the real rsync).
+ * page leaves open was seen with 3.5.0 (test/integration/filter-params.test.ts asks the real rsync).
  */
 import { fromText, type RelativePath } from './relative-path.js';
 import { readParamItems } from './rsync-params.js';
@@ -30,7 +30,7 @@ export interface RuleReading {
   readonly unheeded: readonly string[];
 }
 
-/** Why rsync would refuse the rules. */
+/** Why rsync would refuse the rules. The message holds them as bytes. */
 export class RuleError extends Error {}
 
 /** The bytes of a file with rules (latin1); throws when it cannot be read. Relative names as rsync would take them. */

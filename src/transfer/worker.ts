@@ -127,8 +127,35 @@ export default async function carryOut({ context, guard, task: packed, port }: W
   }
 }
 
-/** The names as they are; what is missing here is deleted there. */
+/**
+ * The names as they are; what is missing here is deleted there. What a comparison has found may be the crontab's finding, so
+ * that what its patterns exclude stays in it; they say nothing of what was seen to go.
+ */
 async function sendEntries(
+  context: WorkerContext,
+  guard: DeleteGuard,
+  source: Source,
+  task: Extract<TransferTask, { kind: 'entries' }>,
+  port: MessagePort,
+): Promise<RunReport> {
+  const { crontabPatterns: patterns, filter } = context;
+  const isInferred = ({ path, gone }: Look): boolean => !gone && source.look(path).kind === 'missing';
+  const inferred = new Set(patterns.length === 0 ? [] : task.looks.filter(isInferred));
+  if (inferred.size === 0) return sendLooks(context, guard, source, task, port);
+
+  const others = { ...task, looks: task.looks.filter((look) => !inferred.has(look)) };
+  const first = others.looks.length === 0 ? NO_RUN : await sendLooks(context, guard, source, others, port);
+  if (!wentThrough(first)) return first;
+  const patient = { ...context, filter: { ...filter, patterns } };
+  const second = await sendLooks(patient, guard, source, { ...task, looks: [...inferred] }, port);
+  const held = [first, second].flatMap((report) => report.held ?? []);
+  return {
+    ...mergeReports(first, second),
+    ...(held[0] === undefined ? {} : { held: { reason: held[0].reason, paths: held.flatMap(({ paths }) => paths) } }),
+  };
+}
+
+async function sendLooks(
   context: WorkerContext,
   guard: DeleteGuard,
   source: Source,
@@ -245,11 +272,13 @@ async function sendSparing(context: WorkerContext, filter: Filter, given: NamesT
   const { report: sending, isByRules } = await sendWithoutForce(context, given);
   if (!wentThrough(sending)) return sending;
 
-  const obstructed = sending.complaints.flatMap(({ kind, path }) => (kind === 'obstructed' ? (path ?? []) : []));
+  const obstructed = new Set(
+    sending.complaints.flatMap(({ kind, path }) => (kind === 'obstructed' ? (path ?? []) : [])),
+  );
   const left = new Map<RelativePath, Unwanted>();
   for (const path of isByRules ? [...names.keys(), ...obstructed] : obstructed) {
     const state = names.get(path);
-    if (state === 'missing' || (state === 'there' && obstructed.includes(path)))
+    if (state === 'missing' || (state === 'there' && obstructed.has(path)))
       left.set(path, { path, isHere: state === 'there', isInTheWay: state === 'there' });
   }
   const unwanted = [...left.values(), ...given.unwanted];

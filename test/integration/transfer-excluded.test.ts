@@ -157,6 +157,23 @@ describe.each([
   });
 });
 
+test('what the crontab excludes stays where a comparison deletes, and goes with what was seen to go', async () => {
+  const context = { crontabPatterns: ['*.crontab'] };
+  plant(bench.remote, ['d/x.crontab', 'd/y', 'e/x.crontab', 'e/y', 'f/y', 'g.crontab']);
+  plant(bench.source, ['g.crontab']);
+  const { extras } = await bench.run({ ...extrasOf(['']), crontab: true }, { context });
+  expect([...extras].sort()).toEqual(['d/y', 'e/y', 'f']);
+  rmSync(join(bench.remote, 'g.crontab'));
+  await bench.run(
+    {
+      ...entriesOf([]),
+      looks: [...entriesOf(['d/y', 'f', 'g.crontab']).looks, ...entriesOf(['e'], { gone: true }).looks],
+    },
+    { context },
+  );
+  expect(namesOf(bench.remote)).toEqual(['d', 'd/x.crontab', 'g.crontab', 'stays']);
+});
+
 test('a name that comes back while it is deleted is looked at again', async () => {
   plant(bench.remote, ['d/a', 'd/k.log']);
   const back = join(bench.source, 'd');

@@ -234,7 +234,7 @@ function row(expression: string, out: Row['out'], kept: Row['kept']): Row {
 
 /** A tag in digits. */
 function code(tag: string): string {
-  return [...tag].map((letter) => letter.charCodeAt(0)).join('');
+  return [...Buffer.from(tag)].join('');
 }
 
 const outOf = (tag: string): string[] => ROWS.flatMap(({ out }) => out(tag));
@@ -305,8 +305,8 @@ test('-r and changes neither send nor delete what is excluded, and miss nothing 
 test('crontab does so as well, with its own patterns and the rules of the params beside', async () => {
   write(bench.source, 'list-of-rules', '*.byfile\n');
   plantAll();
-  const mine = ['c.crontab', 'byrule/x', 'a.byfile', 'protected.p'];
-  for (const name of mine) write(remote, `d/${name}`, 'of the remote alone');
+  const mine = ['c.crontab', 'only-there/c.crontab', 'byrule/x', 'a.byfile', 'protected.p'];
+  for (const name of [...mine, 'only-there/goes']) write(remote, `d/${name}`, 'of the remote alone');
   for (const name of ['c2.crontab', 'byrule/y', 'b.byfile', 'sent.p'])
     write(bench.source, `d/${name}`, 'of the source');
   const sersync = await bench.startSersync({
@@ -325,7 +325,7 @@ test('crontab does so as well, with its own patterns and the rules of the params
     ),
   ).toEqual([]);
   expect(absent(remote, ['d/sent.p'])).toEqual([]);
-  expect(present(remote, ['d/byrule/y', 'd/b.byfile'])).toEqual([]);
+  expect(present(remote, ['d/byrule/y', 'd/b.byfile', 'd/only-there/goes'])).toEqual([]);
 
   // A change is none of the crontabfilter's business.
   write(bench.source, 'd/c3.crontab', 'new');

@@ -145,7 +145,7 @@ describe('the filter rules among the params', () => {
     ['--exclude-from=no', 'cannot read the filter rules in DIR/data/no: no such file or directory'],
     ['--exclude-from=/', 'cannot read the filter rules in /: illegal operation on a directory'],
     ['--include-from=-', 'filter rules cannot come from standard input'],
-    [`-f '*.log'`, 'rsync knows no filter rule "*.log"'],
+    [`-f '*.日志'`, 'rsync knows no filter rule "*.日志"'],
   ])('that rsync would not take are refused: %s', (text, message) => {
     expect(refusal(write(params(text)))).toContain(
       `DIR/confxml.xml:3: error: <commonParams>: ${message}\n  -> correct it, or write the rule as`,
