@@ -199,7 +199,7 @@ function readIncludes({ section, report, ...reader }: SectionReader): readonly s
   }
   return elements.flatMap((include) => {
     const expression = include.attributes['expression'] ?? '';
-    if (expression.trim() !== '' && compileExpression(expression) !== undefined) return [expression];
+    if (expression.trim() !== '' && isExpression(expression)) return [expression];
     // One that is left out would silently keep the plugin from running; the original ends here, too.
     report.error(
       include.line,
@@ -208,6 +208,16 @@ function readIncludes({ section, report, ...reader }: SectionReader): readonly s
     );
     return [];
   });
+}
+
+function isExpression(expression: string): boolean {
+  try {
+    compileExpression(expression);
+    return true;
+  } catch {
+    // The caller says so.
+    return false;
+  }
 }
 
 function readSocket(reader: SectionReader): SocketConfig | undefined {
