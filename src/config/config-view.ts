@@ -1,5 +1,4 @@
 import { DEFAULTS, type Config, type ConfigElement, type EventSwitches, type PluginName } from './config.js';
-import { watchedPath } from './read-config.js';
 
 /**
  * What a configuration says, in the words and forms of sersync 2.5: texts as they are written in the file (numbers too), and
@@ -27,7 +26,7 @@ export interface ConfigView {
   readonly timeout: string;
   readonly params: string;
   readonly afterSyncPlugin: string;
-  /** Without a slash at the end. */
+  /** As written. */
   readonly watch: string;
   /** `ip :: name` */
   readonly remotes: readonly string[];
@@ -82,7 +81,7 @@ export function viewOf(head: ConfigElement, config: Config, plugin?: PluginName)
     timeout: whenOn(first(rsync, 'timeout'), 'time'),
     params: config.rsync.rawParams,
     afterSyncPlugin: whenOn(afterSync, 'name'),
-    watch: watchedPath(watched?.attributes['watch']?.trim() ?? ''),
+    watch: watched?.attributes['watch']?.trim() ?? '',
     remotes: (localpath?.children ?? [])
       .filter(({ name }) => name === 'remote')
       .map(({ attributes }) => `${attributes['ip'] ?? ''} :: ${attributes['name'] ?? ''}`),

@@ -97,7 +97,7 @@ describe('the view', () => {
       '<plugin start="true" name="command"/>',
       { afterSyncPlugin: 'command' },
     ],
-    ['a watch without its last slash', `watch="${directory}"`, `watch="${directory}/"`, { watch: directory }],
+    ['a watch with a slash at its end', `watch="${directory}"`, `watch="${directory}/"`, { watch: `${directory}/` }],
   ])('has %s', (_title, pattern, replacement, expected) => {
     expect(check(sample(pattern, replacement)).view).toMatchObject(expected);
   });
@@ -118,7 +118,7 @@ describe('the view', () => {
   });
 
   test('of another plugin names what that one watches', () => {
-    expect(check(SAMPLE, 'refreshCDN').view?.watch).toBe('/data0/htdocs/cms.xoyo.com/site');
+    expect(check(SAMPLE, 'refreshCDN').view?.watch).toBe('/data0/htdocs/cms.xoyo.com/site/');
   });
 
   test('is there when the watched directory and the password file are not', () => {
