@@ -156,7 +156,7 @@ describe('a command that asks the service', () => {
   it.each([
     [['status', '--release'], "unknown option '--release'"],
     [['held', '--health'], "unknown option '--health'"],
-    [['stop'], 'there is no command "stop"; the commands are status, held, help'],
+    [['stop'], 'there is no command "stop"; the commands are check, migrate, status, held, help'],
   ])('%j is not understood', async (args, message) => {
     const { code, stderr } = await sersync(args);
     expect(code).toBe(2);

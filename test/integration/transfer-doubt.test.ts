@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import type { RunReport, TransferTask } from '../../src/replicate/ports.js';
+import { eventually } from '../support/eventually.js';
 import { entriesOf, TransferBench, treesOf } from '../support/transfer-bench.js';
 import { expectSameTree } from '../support/trees.js';
 
@@ -138,7 +139,11 @@ it('a mode that was changed is set, and nothing of the content goes over', async
   await sync(entriesOf(['f']));
   expect(lstatSync(join(bench.remote, 'f')).mode & 0o777).toBe(0o600);
   expectSameTree(bench.source, [bench.remote]);
-  const received = / received ([\d,]+) bytes/.exec(bench.daemon.log())?.[1]?.replaceAll(',', '');
+  const received = await eventually(
+    () => / received ([\d,]+) bytes/.exec(bench.daemon.log())?.[1]?.replaceAll(',', ''),
+    { withinMs: 5_000 },
+    () => 'the daemon has logged no run',
+  );
   expect(Number(received)).toBeLessThan(size / 100);
 });
 
