@@ -228,9 +228,8 @@ export class CatchUp {
     if (clock.now() - this.#askedAt < AUDIT_SOON_MS) this.auditSoon();
     const untilMs = beginsAt - YOUNG_MS;
     const isFull = this.#told.some((memory) => memory.isFull);
-    const hasLinked = this.#followMs < Infinity;
     this.#told = [createTold(), ...this.#told];
-    if (sinceMs !== undefined && sinceMs <= untilMs) await this.#auditBetween(sinceMs, untilMs, isFull, hasLinked);
+    if (sinceMs !== undefined && sinceMs <= untilMs) await this.#auditBetween(sinceMs, untilMs, isFull);
     this.#followMs = 2 * this.#followMs < Math.min(auditEveryMs, FOLLOW_FOR_MS) ? 2 * this.#followMs : Infinity;
     if (this.#followMs < Infinity) this.#auditNoSoonerThan(this.#followMs);
     // Only now: one that fails leaves its time to the next.
@@ -238,11 +237,8 @@ export class CatchUp {
     this.#told = this.#told.slice(0, 3);
   }
 
-  /**
-   * `isFull`: what was told is not known any more, so that nothing can be counted. `hasLinked`: files with several names
-   * are being changed, so that what was told may have changed since, also where one name is left.
-   */
-  async #auditBetween(sinceMs: number, untilMs: number, isFull: boolean, hasLinked: boolean): Promise<void> {
+  /** `isFull`: what was told is not known any more, so that nothing can be counted. */
+  async #auditBetween(sinceMs: number, untilMs: number, isFull: boolean): Promise<void> {
     let found = 0;
     let missed = 0;
     const look = (name: ChangedName): void => {
@@ -250,7 +246,7 @@ export class CatchUp {
       if (name.ctimeMs >= untilMs || name.ctimeMs < sinceMs) return;
       const wasTold = isFull || this.#wasTold(name);
       // It was told, and may have been changed after that by another of its names: a look is cheap.
-      if (wasTold && name.isLinked !== true && !(hasLinked && name.scope === 'entry')) return;
+      if (wasTold && name.isLinked !== true) return;
       found++;
       // What went, and what is left out by the filter, moves the time of the directory alone.
       if (!wasTold && name.scope !== 'listing') missed++;

@@ -220,7 +220,8 @@ function unescape(name: string): string {
   return name.replace(/\\#(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 
-async function accepts(address: string, port: number): Promise<boolean> {
+/** Whether somebody listens there. */
+export async function accepts(address: string, port: number): Promise<boolean> {
   const socket = connect(port, address);
   try {
     await once(socket, 'connect');

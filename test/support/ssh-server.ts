@@ -10,13 +10,12 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 
 import { eventually } from './eventually.js';
 import { descendantsOf, isAlive, signal } from './processes.js';
-import { freePort } from './rsync-daemon.js';
+import { accepts, freePort } from './rsync-daemon.js';
 
 /** Debian's place, which is in the PATH of root alone; sshd wants to be called by its whole name. */
 const SSHD = ['/usr/sbin/sshd', '/usr/bin/sshd', '/usr/local/sbin/sshd'].find(existsSync) ?? '/usr/sbin/sshd';
@@ -165,18 +164,5 @@ GlobalKnownHostsFile /dev/null
     );
     writeFileSync(this.authorizedKeys, '');
     writeFileSync(this.knownHosts, '');
-  }
-}
-
-async function accepts(address: string, port: number): Promise<boolean> {
-  const socket = connect(port, address);
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    // Refused: nobody listens yet.
-    return false;
-  } finally {
-    socket.destroy();
   }
 }

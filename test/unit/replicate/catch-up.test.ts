@@ -357,19 +357,6 @@ describe('after a write to a file with other names', () => {
     expect(audits.filter((second) => second > 3_600)).toHaveLength(2);
   });
 
-  test('what was told is looked at all the same, for a while: it may have lost the name by which it changed', async () => {
-    const bench = new Bench();
-    bench.catchUp.begin();
-    bench.catchUp.told('told', Hint.created);
-    bench.catchUp.auditSoon();
-    const changedAt = bench.clock.now() + 100;
-    await bench.advance(2_500);
-    bench.walker.current.find(changed('told', changedAt), changed('d', changedAt, 'listing'));
-    await bench.walker.current.end();
-    expect(bench.paths).toContain('told');
-    expect(bench.catchUp.missed).toBe(0);
-  });
-
   test('finds the other names of each, however the writes follow one another', async () => {
     const bench = new Bench();
     const written = new Map<string, number>();
