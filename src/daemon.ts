@@ -345,7 +345,7 @@ function countedNames(filter: Filter, { dotfiles }: Config): Filter {
 interface RemoteSource {
   readonly guard: () => DeleteGuard;
   readonly sourceNames: () => number;
-  readonly onLinked: () => void;
+  readonly onLinked: (inodes: readonly number[]) => void;
   readonly synced: SyncedChanges | undefined;
   /** As configured, as text for the working directory, and as bytes. */
   readonly watch: string;

@@ -52,6 +52,8 @@ const YOUNG_MS = 2_000;
 const RETRY_MS = 2_000;
 /** After a write to a file that has other names, an audit finds those: at the earliest after this long ... */
 const AUDIT_SOON_MS = YOUNG_MS + 500;
+/** So many files with several names are remembered; beyond that it begins anew. */
+const MAX_LINKED = 100_000;
 /** Those that follow from it come at double distances, up to this one. */
 const FOLLOW_FOR_MS = 60 * 60_000;
 /** ... and so that walking takes no more than this share of the time. */
@@ -83,6 +85,8 @@ export class CatchUp {
   #isAuditDue = false;
   /** When `auditSoon` was called last. */
   #askedAt = -Infinity;
+  /** Files that were seen with several names, also when one is left: each was told, and then changed by another one. */
+  readonly #linked = new Set<number>();
   /** How long after that the next audit comes that follows from it: doubled with each; `Infinity` when none does. */
   #followMs = Infinity;
 
@@ -149,10 +153,16 @@ export class CatchUp {
    * A file was changed that has names which nobody told of: an audit finds them. Others follow at growing distances, for
    * what has several names changes again, and a name that is removed soon after says nothing about the others.
    */
-  auditSoon(): void {
+  auditSoon(inodes: readonly number[]): void {
+    this.#keepLinked(inodes);
     this.#askedAt = this.#options.clock.now();
     this.#followMs = AUDIT_SOON_MS;
     this.#auditNoSoonerThan(AUDIT_SOON_MS);
+  }
+
+  #keepLinked(inodes: readonly number[]): void {
+    if (this.#linked.size + inodes.length > MAX_LINKED) this.#linked.clear();
+    for (const inode of inodes) this.#linked.add(inode);
   }
 
   #auditNoSoonerThan(afterMs: number): void {
@@ -225,7 +235,7 @@ export class CatchUp {
     const beginsAt = kernelNow();
     if (beginsAt === undefined) return;
     // What was asked for is too young for this one.
-    if (clock.now() - this.#askedAt < AUDIT_SOON_MS) this.auditSoon();
+    if (clock.now() - this.#askedAt < AUDIT_SOON_MS) this.auditSoon([]);
     const untilMs = beginsAt - YOUNG_MS;
     const isFull = this.#told.some((memory) => memory.isFull);
     this.#told = [createTold(), ...this.#told];
@@ -246,7 +256,9 @@ export class CatchUp {
       if (name.ctimeMs >= untilMs || name.ctimeMs < sinceMs) return;
       const wasTold = isFull || this.#wasTold(name);
       // It was told, and may have been changed after that by another of its names: a look is cheap.
-      if (wasTold && name.isLinked !== true) return;
+      const hadNames = name.isLinked === true || (name.inode !== undefined && this.#linked.has(name.inode));
+      if (wasTold && !hadNames) return;
+      if (name.isLinked === true && name.inode !== undefined) this.#keepLinked([name.inode]);
       found++;
       // What went, and what is left out by the filter, moves the time of the directory alone.
       if (!wasTold && name.scope !== 'listing') missed++;

@@ -126,8 +126,8 @@ export interface RunReport {
   readonly unnamed: number;
   /** `entries` with `-u` in the params: files that are there and were not sent: equal, or newer on the remote. */
   readonly unsent: readonly RelativePath[];
-  /** `entries`: a file that has more than one name was among them. */
-  readonly isLinked: boolean;
+  /** Inodes of files that have more than one name and were looked at; not of a full resync. */
+  readonly linked: readonly number[];
   /**
    * Files of which a part may have been left on the remote: those that were sent last by a run that broke off, and those
    * that changed while they were sent.
@@ -159,7 +159,7 @@ export const NO_RUN: RunReport = {
   unnamed: 0,
   unsent: [],
   cutOff: [],
-  isLinked: false,
+  linked: [],
   newer: [],
   filesSent: 0,
   bytesSent: 0,
@@ -251,6 +251,8 @@ export interface ChangedName {
   readonly ctimeMs: number;
   /** It is no directory and has other names (hard links): through any of them it changes, and one alone is told. */
   readonly isLinked?: boolean;
+  /** Of what is no directory, with the detail `each`. */
+  readonly inode?: number;
 }
 
 /** `folded`: what a wider look covers is not told; `each`: it is. */

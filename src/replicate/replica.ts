@@ -88,7 +88,7 @@ export interface ReplicaOptions {
   /** How many names the source holds, as far as that is known; 0 when it is not. */
   readonly sourceNames: () => number;
   /** A file that has other names was looked at: those have changed with it, and nobody told of them. */
-  readonly onLinked: () => void;
+  readonly onLinked: (inodes: readonly number[]) => void;
   /** A run is over and settled. */
   readonly onLanded?: (landing: Landing) => void;
   /** Names that were found to be here alone, by a comparison that no full resync asked for, are removed here from now on. */
@@ -826,7 +826,7 @@ export class Replica implements JournalSource {
     this.#lookAgain(batch, report.again, now);
     this.#removeExtras(batch, extras, now);
     this.#speakForRetries(batch, report, verdict, now);
-    if (report.isLinked) this.#options.onLinked();
+    if (report.linked.length > 0) this.#options.onLinked(report.linked);
   }
 
   #settleClean(batch: Batch, report: RunReport, verdict: Verdict, now: number): void {

@@ -49,7 +49,7 @@ export interface ReplicatorOptions {
   readonly createReplicas: (source: {
     guard: () => DeleteGuard;
     sourceNames: () => number;
-    onLinked: () => void;
+    onLinked: (inodes: readonly number[]) => void;
   }) => readonly Replica[];
   /** A place to look was found that the watcher did not tell of; the remotes have it marked. */
   readonly onFound?: (dirty: DirtyPath) => void;
@@ -156,8 +156,8 @@ export class Replicator {
     this.replicas = options.createReplicas({
       guard: () => this.#guard.guard(),
       sourceNames: () => this.#catchUp.names,
-      onLinked: () => {
-        this.#catchUp.auditSoon();
+      onLinked: (inodes) => {
+        this.#catchUp.auditSoon(inodes);
       },
     });
     this.#condition = this.#judge(firstLook);

@@ -20,7 +20,7 @@ export function mergeReports(first: RunReport, second: RunReport): RunReport {
     unsent: [...first.unsent, ...second.unsent],
     cutOff: [...first.cutOff, ...second.cutOff],
     newer: [...first.newer, ...second.newer],
-    isLinked: first.isLinked || second.isLinked,
+    linked: [...first.linked, ...second.linked],
     filesSent: first.filesSent + second.filesSent,
     bytesSent: first.bytesSent + second.bytesSent,
     durationMs: first.durationMs + second.durationMs,

@@ -99,7 +99,10 @@ export class Source implements Disk, GuardedSource {
     if (stats === 'unknown') return { kind: 'other', size: 0 };
     if (stats === undefined) return MISSING;
     const { mtimeMs, ctimeMs } = stats;
-    if (stats.isFile()) return { kind: 'file', size: stats.size, isLinked: stats.nlink > 1, mtimeMs, ctimeMs };
+    if (stats.isFile()) {
+      const linked = stats.nlink > 1 ? { linkedInode: stats.ino } : {};
+      return { kind: 'file', size: stats.size, ...linked, mtimeMs, ctimeMs };
+    }
     return { kind: stats.isDirectory() ? 'directory' : 'other', size: 0, mtimeMs, ctimeMs };
   }
 

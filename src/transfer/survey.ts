@@ -13,8 +13,8 @@ export interface Found {
   readonly kind: Kind;
   /** Bytes, of a regular file; else 0. */
   readonly size: number;
-  /** A regular file that has other names as well (hard links). */
-  readonly isLinked?: boolean;
+  /** Of a regular file that has other names as well (hard links): its inode. */
+  readonly linkedInode?: number;
   /** Milliseconds since 1970, where they are known. */
   readonly mtimeMs?: number;
   readonly ctimeMs?: number;
@@ -41,8 +41,8 @@ export interface EntriesSurvey {
   readonly files: readonly RelativePath[];
   /** Bytes of the largest file among the names. */
   readonly largest: number;
-  /** A file that has other names as well is among the names. */
-  readonly isLinked: boolean;
+  /** The inodes of the files among the names that have other names as well. */
+  readonly linked: readonly number[];
   /** A file is among the names of which the time does not tell whether it has changed. */
   readonly isDoubtful: boolean;
 }
@@ -73,7 +73,7 @@ export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: nu
   const again: Again[] = [];
   const files: RelativePath[] = [];
   let largest = 0;
-  let isLinked = false;
+  const linked: number[] = [];
   let isDoubtful = false;
   for (const look of looks) {
     const path = lift(look.path);
@@ -84,7 +84,7 @@ export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: nu
       if (standing === 'unwanted') unwanted.set(path, { path, isHere: kind !== 'missing' });
       continue;
     }
-    isLinked ||= found.isLinked === true;
+    if (found.linkedInode !== undefined) linked.push(found.linkedInode);
     isDoubtful ||= kind === 'file' && size > 0 && hasOtherTime(found, look);
     if (kind === 'missing') {
       names.set(path, 'missing');
@@ -99,7 +99,7 @@ export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: nu
       largest = Math.max(largest, size);
     }
   }
-  return { names, unwanted: [...unwanted.values()], again, files, largest, isLinked, isDoubtful };
+  return { names, unwanted: [...unwanted.values()], again, files, largest, linked, isDoubtful };
 }
 
 /**
@@ -152,6 +152,8 @@ export interface DoubtSurvey {
   readonly isMany: boolean;
   /** Bytes of the largest file. */
   readonly largest: number;
+  /** The inodes of the files that have other names as well, as far as they are kept. */
+  readonly linked: readonly number[];
 }
 
 /**
@@ -160,6 +162,7 @@ export interface DoubtSurvey {
  */
 export function surveyDoubtful(disk: Disk, filter: Filter, look: Look, atMost: number): DoubtSurvey {
   const doubtful = new Map<RelativePath, 'entry' | 'subtree'>();
+  const linked: number[] = [];
   let isMany = false;
   let largest = 0;
   const pending = [{ path: look.path, isCovered: false }];
@@ -167,8 +170,9 @@ export function surveyDoubtful(disk: Disk, filter: Filter, look: Look, atMost: n
     for (const child of disk.children(place.path)) {
       if ((child.isDirectory && look.scope !== 'subtree') || filter.isExcluded(child.path, child.isDirectory)) continue;
       const found = disk.look(child.path);
-      const { kind, size } = found;
+      const { kind, size, linkedInode } = found;
       largest = Math.max(largest, size);
+      if (linkedInode !== undefined && linked.length < atMost) linked.push(linkedInode);
       const isDirectory = kind === 'directory';
       const isDoubtful = !place.isCovered && (isDirectory || size > 0) && hasOtherTime(found, look);
       if (isDirectory) pending.push({ path: child.path, isCovered: place.isCovered || isDoubtful });
@@ -177,7 +181,7 @@ export function surveyDoubtful(disk: Disk, filter: Filter, look: Look, atMost: n
       else isMany = true;
     }
   }
-  return { doubtful, isMany, largest };
+  return { doubtful, isMany, largest, linked };
 }
 
 /** The looks that are directories now; the others are handed back as what they are. */

@@ -174,8 +174,8 @@ async function sendLooks(
   // With deleting off a missing name asks for nothing.
   const names = new Map([...survey.names].filter(([path, state]) => state === 'there' || (deletes && !kept.has(path))));
   const unwanted = deletes ? survey.unwanted.filter(({ path }) => !kept.has(path)) : [];
-  const { again, isLinked } = survey;
-  const outcome = { isLinked, ...(held === undefined ? {} : { held }) };
+  const { again, linked } = survey;
+  const outcome = { linked, ...(held === undefined ? {} : { held }) };
   if (names.size + unwanted.length === 0) return { ...NO_RUN, ...outcome, again };
 
   const isWatched = survey.largest < WATCHED_BELOW_BYTES;
@@ -469,8 +469,12 @@ async function sendTrees(
 
   const created: RelativePath[] = [];
   // A full resync takes every directory, and would compare all content of those that were moved in since they were made.
-  const { groups, inside } = task.resync
-    ? { groups: [{ compares: 'seconds', looks: directories }] as const, inside: new Map() satisfies Doubtful }
+  const { groups, inside, linked } = task.resync
+    ? {
+        groups: [{ compares: 'seconds', looks: directories }] as const,
+        inside: new Map() satisfies Doubtful,
+        linked: [],
+      }
     : sortByDoubt(source, filterFor(context, task.crontab), directories, doubtful);
   let report = NO_RUN;
   for (const { looks, compares } of groups) {
@@ -483,6 +487,7 @@ async function sendTrees(
     // Then what is extra must be asked for.
     extraneous: isWalked(context, task.crontab) && context.deletes ? 1 : report.extraneous,
     again: [...again, ...surveySent(source, created), ...compareByContent(inside), ...report.again],
+    linked,
   };
 }
 
@@ -493,6 +498,8 @@ interface SortedByDoubt {
   readonly groups: readonly Pick<DirectoriesToSend, 'looks' | 'compares'>[];
   /** What is doubtful in the directories that are compared by time. */
   readonly inside: Doubtful;
+  /** Inodes of the files with several names. */
+  readonly linked: readonly number[];
 }
 
 /** `moved`: the directories that may have been moved in, with children of any age. */
@@ -504,12 +511,14 @@ function sortByDoubt(
 ): SortedByDoubt {
   const looks = { nanoseconds: [] as Look[], checksum: [] as Look[], content: [] as Look[] };
   const inside: Doubtful = new Map();
+  const linked: number[] = [];
   for (const look of directories) {
     if (moved.has(look)) {
       looks.content.push(look);
       continue;
     }
-    const { doubtful, isMany, largest } = surveyDoubtful(source, filter, look, MAX_DOUBTFUL - inside.size);
+    const { doubtful, isMany, largest, ...survey } = surveyDoubtful(source, filter, look, MAX_DOUBTFUL - inside.size);
+    linked.push(...survey.linked);
     if (isMany) looks[contentOf(largest)].push(look);
     else {
       looks.nanoseconds.push(look);
@@ -517,7 +526,7 @@ function sortByDoubt(
     }
   }
   const compares = ['nanoseconds', 'checksum', 'content'] as const;
-  return { groups: compares.map((how) => ({ compares: how, looks: looks[how] })), inside };
+  return { groups: compares.map((how) => ({ compares: how, looks: looks[how] })), inside, linked };
 }
 
 /** How content is compared where no file is larger than that: see `RunArgs`. */

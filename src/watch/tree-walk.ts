@@ -149,7 +149,7 @@ class Walk {
     this.names += 1;
     const ctimeMs = stats?.ctimeMs ?? this.options.now();
     if (stats !== undefined && !this.isNew(ctimeMs)) return;
-    this.tell(path, 'entry', ctimeMs, isCovered, stats !== undefined && stats.nlink > 1);
+    this.tell(path, 'entry', ctimeMs, isCovered, stats);
   }
 
   private cannotRead({ path, ctimeMs, isCovered }: Place): void {
@@ -158,9 +158,13 @@ class Walk {
     if (!this.isNew(ctimeMs)) this.tell(path, 'listing', ctimeMs, isCovered);
   }
 
-  private tell(path: RelativePath, scope: Scope, ctimeMs: number, isCovered: boolean, isLinked = false): void {
-    if (isCovered && this.options.detail !== 'each') return;
-    this.options.tell({ path, scope, ctimeMs, ...(isLinked ? { isLinked } : {}) });
+  /** `file`: of what is no directory and is there. */
+  private tell(path: RelativePath, scope: Scope, ctimeMs: number, isCovered: boolean, file?: Stats): void {
+    const isEach = this.options.detail === 'each';
+    if (isCovered && !isEach) return;
+    const links =
+      file === undefined || !isEach ? {} : { inode: file.ino, ...(file.nlink > 1 ? { isLinked: true } : {}) };
+    this.options.tell({ path, scope, ctimeMs, ...links });
   }
 
   /** A ctime is a fraction that was rounded when it became a double: rather one name too many. */

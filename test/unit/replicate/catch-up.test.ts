@@ -344,8 +344,8 @@ describe('after a write to a file with other names', () => {
   test('an audit comes soon, and others at growing distances, up to the interval', async () => {
     const bench = new Bench();
     bench.catchUp.begin();
-    bench.catchUp.auditSoon();
-    bench.catchUp.auditSoon();
+    bench.catchUp.auditSoon([7]);
+    bench.catchUp.auditSoon([7]);
     const audits: number[] = [];
     for (let second = 0.5; second <= 3 * 3_600; second += 0.5) {
       await bench.advance(500);
@@ -357,6 +357,20 @@ describe('after a write to a file with other names', () => {
     expect(audits.filter((second) => second > 3_600)).toHaveLength(2);
   });
 
+  test('looks at what had several names also when one is left, and was told', async () => {
+    const bench = new Bench();
+    bench.catchUp.begin();
+    for (const name of ['had several', 'had one']) bench.catchUp.told(name, Hint.created);
+    bench.catchUp.auditSoon([7]);
+    const changedAt = bench.clock.now() + 100;
+    await bench.advance(2_500);
+    bench.walker.current.find({ ...changed('had several', changedAt), inode: 7 });
+    bench.walker.current.find({ ...changed('had one', changedAt), inode: 8 });
+    await bench.walker.current.end();
+    expect(bench.paths).toEqual(['had several']);
+    expect(bench.catchUp.missed).toBe(0);
+  });
+
   test('finds the other names of each, however the writes follow one another', async () => {
     const bench = new Bench();
     const written = new Map<string, number>();
@@ -364,7 +378,7 @@ describe('after a write to a file with other names', () => {
     for (const name of ['a', 'b']) {
       written.set(name, bench.clock.now());
       await bench.advance(20);
-      bench.catchUp.auditSoon();
+      bench.catchUp.auditSoon([7]);
       await bench.advance(1_880);
     }
     for (let moment = 0; moment < 20; moment++) {
@@ -381,10 +395,10 @@ describe('after a write to a file with other names', () => {
   test('walking takes a small share of the time, however often that happens', async () => {
     const bench = new Bench();
     bench.catchUp.begin();
-    bench.catchUp.auditSoon();
+    bench.catchUp.auditSoon([7]);
     await bench.advance(2_500);
     await bench.walker.current.end({ durationMs: 1_000 });
-    bench.catchUp.auditSoon();
+    bench.catchUp.auditSoon([7]);
     await bench.advance(19_000);
     expect(bench.walking).toEqual([]);
     await bench.advance(1_000);
@@ -402,7 +416,7 @@ describe('stopping', () => {
     expect(bench.failed).toEqual([]);
     expect(bench.clock.waiting).toBe(0);
     bench.catchUp.lookFor('d', 'late');
-    bench.catchUp.auditSoon();
+    bench.catchUp.auditSoon([7]);
     expect(bench.walking).toEqual([]);
     expect(bench.clock.waiting).toBe(0);
     // What was not walked is not known.

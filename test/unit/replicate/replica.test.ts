@@ -1792,7 +1792,7 @@ describe('a file that has more than one name', () => {
   test('is told, for its other names have changed with it', async () => {
     const bench = new Bench();
     await bench.mark('a');
-    await bench.end({ isLinked: true });
+    await bench.end({ linked: [7] });
     expect(bench.told).toEqual(['linked']);
   });
 });

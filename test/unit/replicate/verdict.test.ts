@@ -18,7 +18,7 @@ function ended(exitCode: number | null, lines: readonly string[], more: Partial<
     again: [],
     unreadable: false,
     names: 0,
-    isLinked: false,
+    linked: [],
     cutOff: [],
     extras: [],
     changed: [],

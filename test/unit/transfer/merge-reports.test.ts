@@ -28,12 +28,12 @@ describe('two runs as one report', () => {
         filesSent: 1,
         bytesSent: 1,
         durationMs: 2,
-        isLinked: true,
+        linked: [7],
         names: 4,
         unreadable: true,
       }),
     );
-    expect(merged).toMatchObject({ messages: ['x', 'y'], filesSent: 3, bytesSent: 6, durationMs: 3, isLinked: true });
+    expect(merged).toMatchObject({ messages: ['x', 'y'], filesSent: 3, bytesSent: 6, durationMs: 3, linked: [7] });
     expect(merged).toMatchObject({ cutOff: ['c'], names: 7, unreadable: true });
     expect(merged.complaints.map(({ path }) => path)).toEqual(['a', 'b']);
   });

@@ -122,11 +122,11 @@ describe('before entries are sent', () => {
   test('a file that has other names as well is told', () => {
     const tree = treeOf('a', 'b');
     const linked: Disk = {
-      look: (path) => ({ ...tree.look(path), isLinked: path === 'b' }),
+      look: (path) => ({ ...tree.look(path), ...(path === 'b' ? { linkedInode: 7 } : {}) }),
       children: (path) => tree.children(path),
     };
-    expect(surveyEntries(linked, [look('a')], 0).isLinked).toBe(false);
-    expect(surveyEntries(linked, [look('a'), look('b')], 0).isLinked).toBe(true);
+    expect(surveyEntries(linked, [look('a')], 0).linked).toEqual([]);
+    expect(surveyEntries(linked, [look('a'), look('b')], 0).linked).toEqual([7]);
   });
 
   const SEEN = 1_000_000;
@@ -279,11 +279,11 @@ describe('what is doubtful in a directory whose times are believed', () => {
 
   test('is what was replaced by something of an older time, and what may have been moved in', () => {
     const doubtful = { 'd/replaced': 'entry', 'd/e/replaced': 'entry', 'd/moved': 'subtree' };
-    expect(survey('subtree')).toEqual({ doubtful, isMany: false, largest: 9 });
+    expect(survey('subtree')).toEqual({ doubtful, isMany: false, largest: 9, linked: [] });
   });
 
   test('lies no deeper than it is looked', () => {
-    expect(survey('listing')).toEqual({ doubtful: { 'd/replaced': 'entry' }, isMany: false, largest: 1 });
+    expect(survey('listing')).toEqual({ doubtful: { 'd/replaced': 'entry' }, isMany: false, largest: 1, linked: [] });
   });
 
   test('is named up to a number', () => {
