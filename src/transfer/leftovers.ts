@@ -16,14 +16,20 @@ export interface LeftoverPlaces {
   readonly files: ReadonlySet<RelativePath>;
 }
 
-/** Where to look for leftovers: an entry is looked for in its directory. */
+/**
+ * Where to look for leftovers: an entry is looked for in its directory, and so is what is no directory, for what failed in
+ * a directory is tried again as a whole, be it a file.
+ */
 export function leftoverPlaces(disk: Disk, looks: readonly Look[]): LeftoverPlaces {
   const files = new Set<RelativePath>();
   const places = new Map<RelativePath, Look>();
   for (const look of looks) {
-    const isFile = look.scope === 'entry';
-    if (isFile) files.add(look.path);
-    const place: Look = isFile ? { ...look, path: parentOf(look.path), scope: 'listing' } : look;
+    const { kind } = disk.look(look.path);
+    const isEntry = look.scope === 'entry';
+    // What is missing was a file or a directory: then it is named after nothing here that a temporary was made of.
+    if (isEntry || (kind !== 'directory' && kind !== 'missing')) files.add(look.path);
+    const isInside = !isEntry && kind === 'directory';
+    const place: Look = isInside ? look : { ...look, path: parentOf(look.path), scope: 'listing' };
     if (place.scope === 'subtree' || !places.has(place.path)) places.set(place.path, place);
   }
   // Where there is no directory any more nothing is left: what it held on the remote goes with it.

@@ -22,7 +22,12 @@ describe('the places of leftovers', () => {
     ['the directory of a file', [look('d/big'), look('d/gone'), look('top')], ['d listing', '. listing']],
     ['a directory', [look('d', 'subtree'), look('d/sub', 'listing')], ['d subtree', 'd/sub listing']],
     ['the wider of two looks at one', [look('d/big'), look('d', 'subtree'), look('d/x')], ['d subtree']],
-    ['none where the directory has gone', [look('x/y'), look('d/big/z'), look('x', 'subtree')], []],
+    ['none where the directory has gone', [look('x/y'), look('d/big/z')], []],
+    [
+      'the directory of what is a file, or gone',
+      [look('d/big', 'subtree'), look('x', 'subtree')],
+      ['d listing', '. listing'],
+    ],
   ])('are %s', (_title, looks, places) => {
     const { directories } = leftoverPlaces(DISK, looks);
     expect(directories.map(({ path, scope }) => `${path === ROOT ? '.' : path} ${scope}`)).toEqual(places);
