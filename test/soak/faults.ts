@@ -20,6 +20,7 @@ import type { RelativePath } from '../../src/core/relative-path.js';
 import { eventually } from '../support/eventually.js';
 import { isAlive, processInfo, signal, suspend } from '../support/processes.js';
 import type { LogLine } from '../support/sersync-process.js';
+import { readStatus } from '../support/sersync-status.js';
 import { locate, readTree } from '../support/trees.js';
 import { CAN_MOUNT, HAS_NAMESPACES, MODULE, MOST_CONNECTIONS, PASSWORD, type Remote, type World } from './world.js';
 
@@ -279,6 +280,7 @@ export const FAULTS: readonly Fault[] = [
     lane: 'service',
     ...NEEDS_SMALL_QUEUE,
     strike: async (world) => {
+      await untilWatched(world);
       const position = world.service.position();
       const { pid } = world.service;
       try {
@@ -379,6 +381,16 @@ function pickRemote(world: World): Remote {
 /** Goes on with the fault for a while, up to `mostMs`. */
 async function hold(world: World, mostMs: number): Promise<void> {
   await sleep(world.random.below(mostMs));
+}
+
+/** A watcher whose thread was ended is replaced after a moment; until then no queue is there to overflow. */
+async function untilWatched(world: World): Promise<void> {
+  await eventually(
+    async () =>
+      (await readStatus(world.service.stateDirectory)).roots.every(({ watcher }) => watcher.blind === undefined),
+    { withinMs: SHOWS_WITHIN_MS },
+    () => 'nothing is watched',
+  );
 }
 
 /** Waits for what shows that a fault has met somebody; there is always something to send meanwhile. */
