@@ -84,8 +84,13 @@ function otherSettings(config: Config): Record<string, unknown> {
 function explainDifference(first: Mergeable, other: Mergeable): string {
   const theirs = settingsOf(other.reading);
   const differing = [...settingsOf(first.reading)].filter(([name, value]) => theirs.get(name) !== value);
-  const shown = differing.map(([name, value]) => `${name} (${value} and ${theirs.get(name) ?? ''})`);
+  const shown = differing.map(([name, value]) => `${name} (${masked(value)} and ${masked(theirs.get(name) ?? '')})`);
   return `${other.file} cannot be joined with ${first.file}, for they differ in ${shown.join(', ')}`;
+}
+
+/** The password of a CDN is nobody's to read. */
+function masked(settings: string): string {
+  return settings.replace(/"passwd":"(?:[^"\\]|\\.)*"/g, '"passwd":"***"');
 }
 
 function mergeGroup(group: readonly Mergeable[]): MergedConfig {

@@ -55,6 +55,18 @@ describe('files whose settings agree become one', () => {
   });
 });
 
+test('a password is not shown where settings differ', () => {
+  const withPassword = (word: string): string =>
+    SAMPLE.replace('<plugin start="false" name="command"/>', '<plugin start="true" name="refreshCDN"/>').replace(
+      /passwd="[^"]*"/,
+      `passwd="${word}"`,
+    );
+  const { reasons } = merge(withPassword('the-secret'), withPassword('another-secret'));
+  expect(reasons).toHaveLength(1);
+  expect(reasons[0]).toContain('<plugin>');
+  expect(reasons[0]).not.toContain('secret');
+});
+
 test('one directory in two files gets the remotes of both, each once', () => {
   const { merged } = merge(sampleFor('/a', 'h', 'a'), sampleFor('/a/', 'i', 'a'), sampleFor('/a', 'h', 'a'));
   expect(merged).toHaveLength(1);
