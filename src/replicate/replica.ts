@@ -325,7 +325,9 @@ export class Replica implements JournalSource {
    * trouble, of the remote, of the source or of its own. A full resync under way says nothing of it.
    */
   stateOf(path: RelativePath): 'there' | 'owed' | 'stuck' {
-    const waiting = this.#deletions.imageOf(path);
+    const kept = this.#deletions.imageOf(path);
+    // What is extra below a place that was copied says nothing of what changed there.
+    const waiting = kept?.kind === 'copied' ? undefined : kept;
     if (this.#retries.has(path) || (waiting !== undefined && waiting.kind !== 'found')) return 'stuck';
     if (waiting === undefined && !this.#changes.holds(path) && !this.#isFlying(path)) return 'there';
     return this.#standing.kind === 'well' && !this.#isStopped ? 'owed' : 'stuck';

@@ -1653,6 +1653,7 @@ describe('what is extra while comparing may only copy', () => {
     await first.mark('e/**');
     await first.end({ extraneous: 1 });
     expect(first.told).toContain('deletes:copyOnly');
+    expect(first.replica.stateOf('e')).toBe('there');
     const bench = await first.crash();
     expect(bench.running).toEqual([]);
     bench.replica.release();
