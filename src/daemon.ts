@@ -38,6 +38,7 @@ import {
 } from './transfer/rsync-args.js';
 import { checkRsync } from './transfer/rsync-version.js';
 import { Source } from './transfer/source.js';
+import { standbyTerms } from './transfer/standby.js';
 import { shareConnection } from './transfer/ssh-master.js';
 import { readPresent, touchClock } from './watch/kernel-time.js';
 import { namesBelow } from './watch/names-below.js';
@@ -118,7 +119,7 @@ export async function startService(config: Config, options: ServiceOptions): Pro
     }
     // One lane more than is held by a large file or a full resync; threads are shared where there are more lanes.
     const lanes = Math.min(MAX_LANES, Math.max(2, Math.floor(options.threads / Math.max(1, remotes))));
-    const pool = remotes === 0 ? undefined : new TransferPool(options.threads, lanes * remotes);
+    const pool = remotes === 0 ? undefined : new TransferPool(options.threads, lanes * remotes, remotes);
     release.push(() => pool?.close());
     const plugin = createPluginHost(config, options.threads, { clock, events });
     let stopAt = 0;
@@ -360,7 +361,7 @@ function createReplica(remote: RemoteConfig, given: RemoteSource, parts: Parts):
   const { cwd, root, watch, deletes, guard, sourceNames, onLinked, synced, filterSpec } = given;
   if (pool === undefined) throw new Error('there is a remote, and nothing that runs rsync');
   const params = readParams(config.rsync.params);
-  const { auth: commonAuth, filterRules = [], ...rsync } = config.rsync;
+  const { auth: commonAuth, filterRules = [], standby: hasStandby, ...rsync } = config.rsync;
   const { auth = commonAuth, ...address } = remote;
   const login = auth === undefined || auth === 'none' ? {} : { auth };
   const target: RemoteTarget = { ...rsync, ...address, ...login, params: params.kept };
@@ -389,7 +390,8 @@ function createReplica(remote: RemoteConfig, given: RemoteSource, parts: Parts):
     crontabPatterns: config.crontab?.excludes ?? [],
   };
   const percent = config.deleteLimitPercent;
-  const transport = pool.transport(context, memory, guard);
+  const standby = hasStandby ? standbyTerms(context.target, root, filterRules.length > 0) : undefined;
+  const transport = pool.transport({ context, memory, guard, ...(standby === undefined ? {} : { standby }) });
   return new Replica({
     name,
     transport: shared?.master.around(transport) ?? transport,

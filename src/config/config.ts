@@ -45,6 +45,8 @@ export interface RsyncConfig {
   /** `timeout` when it is on and not 0: seconds without I/O after which rsync gives up. */
   readonly timeoutSeconds?: number;
   readonly ssh: boolean;
+  /** `<standby>`: for each remote an rsync is kept ready, connected and logged in, so that a change goes out at once. */
+  readonly standby: boolean;
 }
 
 export interface FailLogConfig {
@@ -184,6 +186,7 @@ export const DEFAULTS = {
     modify: false,
   },
   dotfiles: true,
+  standby: true,
   params: '-artuz',
   failLog: { path: '/tmp/rsync_fail_log.sh', retryMinutes: 60 },
   crontabEveryMinutes: 600,
@@ -196,6 +199,7 @@ export const DEFAULTS = {
   xfs: boolean;
   events: EventSwitches;
   dotfiles: boolean;
+  standby: boolean;
   params: string;
   failLog: FailLogConfig;
   crontabEveryMinutes: number;

@@ -60,6 +60,7 @@ function settingsOf({ config, head }: Reading): Map<string, string> {
     '<userDefinedPort>': rsync.port ?? 'off',
     '<timeout>': rsync.timeoutSeconds ?? 'off',
     '<ssh>': rsync.ssh,
+    '<standby>': rsync.standby,
     '<failLog timeToExecute>': failLog.retryMinutes,
     '<crontab>': crontab ?? 'off',
     '<plugin>': [afterSyncPlugin ?? 'off', section === undefined ? 'none' : withoutPlaces(section)],

@@ -550,6 +550,7 @@ function readRsync(element: ConfigElement | undefined, report: Report, checks: D
     ...(port === undefined ? {} : { port }),
     ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
     ssh,
+    standby: readSwitch(only(element, 'standby', report), 'start', DEFAULTS.standby, report),
   };
 }
 

@@ -52,6 +52,8 @@ export const HEAD: ElementRule = {
             userDefinedPort: leaf('start', 'port'),
             timeout: leaf('start', 'time'),
             ssh: START,
+            // Ours, not in 2.5.
+            standby: START,
           },
         },
         failLog: leaf('path', 'timeToExecute'),

@@ -143,6 +143,9 @@ export interface RunReport {
   readonly command: readonly string[];
 }
 
+/** What an rsync daemon says (`RunReport.messages`) that has as many connections as its module takes. */
+export const CROWDED = /@ERROR: max connections/;
+
 /** The report of a task that needed no rsync, and the start of every other. */
 export const NO_RUN: RunReport = {
   exitCode: 0,

@@ -1,5 +1,5 @@
 import type { RelativePath } from '../core/relative-path.js';
-import type { Complaint, ComplaintKind, RunReport } from './ports.js';
+import { CROWDED, type Complaint, type ComplaintKind, type RunReport } from './ports.js';
 
 /** What the end of a run means for what it had taken. `reason` and `hint` (the next step) are for a person. */
 export type Verdict =
@@ -171,7 +171,7 @@ const CONNECTION_TEXTS: readonly (KnownText & {
   readonly isCrowded?: boolean;
 })[] = [
   {
-    pattern: /@ERROR: max connections/,
+    pattern: CROWDED,
     kind: 'unreachable',
     isCrowded: true,
     hint: "raise 'max connections' in the remote's rsyncd.conf, or let fewer clients use the module",

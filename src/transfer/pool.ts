@@ -1,8 +1,17 @@
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import type { DeleteGuard, Run, RunProgress, RunReport, TransferTask, Transport } from '../replicate/ports.js';
+import {
+  CROWDED,
+  type DeleteGuard,
+  type Run,
+  type RunProgress,
+  type RunReport,
+  type TransferTask,
+  type Transport,
+} from '../replicate/ports.js';
 import type { DeleteMemory } from './delete-memory.js';
 import { packTask } from './packed-task.js';
+import type { StandbyTerms } from './standby.js';
 import type { WorkerContext, WorkerJob } from './worker.js';
 
 /** A thread that has had nothing to do for this long is let go; the first one stays. */
@@ -11,31 +20,77 @@ const IDLE_MS = 30_000;
 /** Each thread would take up to 48 MB for what lives shortly, and there are ten (Node 20). */
 const YOUNG_GENERATION_MB = 4;
 
-/** The worker threads, shared by all remotes. Each carries out one task, which runs one rsync, at a time. */
+/** Names in a run that the thread of small runs carries out: more keep it busy for longer than others should wait. */
+const SMALL_RUN_NAMES = 500;
+/** Tasks in one of these threads: no bound, for each waits for an rsync nearly all the time. */
+const MANY = 1_000;
+/** So many remotes share a thread for small runs. */
+const REMOTES_PER_THREAD = 8;
+
+export interface TransportOptions {
+  readonly context: Omit<WorkerContext, 'deletesBy'>;
+  readonly memory: DeleteMemory;
+  readonly guard: () => DeleteGuard;
+  /** How an rsync is kept ready for the remote; undefined: none is. */
+  readonly standby?: StandbyTerms;
+}
+
+/**
+ * The worker threads, shared by all remotes. Each carries out tasks, which run one rsync at a time. Some of the threads
+ * are for small runs alone: they last as long as the pool, so that an rsync can wait in them (standby.ts), and nothing
+ * long keeps what people wait for from its turn.
+ */
 export class TransferPool {
   readonly #pool: Piscina<WorkerJob, RunReport>;
+  /** One thread each. */
+  readonly #small: readonly Piscina<WorkerJob, RunReport>[];
+  #transports = 0;
 
   /**
    * At most `threads`. Where that is fewer than `lanes` (the runs that the remotes may have in flight together), a thread
    * looks after several runs, so that a remote which hangs never takes the place of another.
    */
-  constructor(threads: number, lanes: number) {
-    this.#pool = new Piscina<WorkerJob, RunReport>({
+  constructor(threads: number, lanes: number, remotes: number) {
+    const common = {
       filename: new URL('./worker.js', import.meta.url).href,
-      minThreads: 1,
-      maxThreads: threads,
-      idleTimeout: IDLE_MS,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-      concurrentTasksPerWorker: Math.max(1, Math.ceil(lanes / threads)),
-    });
+    };
+    const small = Math.min(threads, Math.ceil(remotes / REMOTES_PER_THREAD));
+    // piscina's threads wait for tasks outside of their event loop unless they are told not to (5.3.2): no timer would run.
+    const one = {
+      ...common,
+      minThreads: 1,
+      maxThreads: 1,
+      concurrentTasksPerWorker: MANY,
+      atomics: 'disabled',
+    } as const;
+    this.#small = Array.from({ length: small }, () => new Piscina<WorkerJob, RunReport>(one));
+    const others = threads - small;
+    const [first] = this.#small;
+    this.#pool =
+      others === 0 && first !== undefined
+        ? first
+        : new Piscina<WorkerJob, RunReport>({
+            ...common,
+            minThreads: 0,
+            maxThreads: others,
+            idleTimeout: IDLE_MS,
+            concurrentTasksPerWorker: Math.max(1, Math.ceil(lanes / others)),
+          });
   }
 
   /** The way to one remote through this pool. The threads keep nothing: how it must be told to delete is kept here. */
-  transport(context: Omit<WorkerContext, 'deletesBy'>, memory: DeleteMemory, guard: () => DeleteGuard): Transport {
+  transport({ context, memory, guard, standby }: TransportOptions): Transport {
+    const small = this.#small[this.#transports++ % this.#small.length] ?? this.#pool;
     return {
       begin: (task, onProgress) => {
         const { deletesBy } = memory;
-        const run = this.#begin({ context: { ...context, deletesBy }, guard: guard(), task }, onProgress);
+        const begin = (): Run => {
+          const job = { context: { ...context, deletesBy }, guard: guard(), task: packTask(task) };
+          if (!isSmall(task)) return begun(this.#pool, job, onProgress);
+          return begun(small, standby === undefined ? job : { ...job, standby }, onProgress);
+        };
+        const run = standby === undefined ? begin() : makingRoom(begin, () => yieldStandby(small, standby.key));
         const done = run.done.then((report) => {
           memory.learn(deletesBy, report);
           return report;
@@ -47,27 +102,58 @@ export class TransferPool {
 
   /** Ends the threads; no run may be in flight. */
   async close(): Promise<void> {
-    await this.#pool.destroy();
+    await Promise.all(this.#small.map((pool) => dropStandbys(pool)));
+    await Promise.all([...new Set([this.#pool, ...this.#small])].map((pool) => pool.destroy()));
   }
+}
 
-  /** Cancelling is a message: ending a task in piscina stops its thread and leaves its rsync running (piscina 5.3.2). */
-  #begin(
-    job: { context: WorkerContext; guard: DeleteGuard; task: TransferTask },
-    onProgress: ((progress: RunProgress) => void) | undefined,
-  ): Run {
-    const { port1: ours, port2: theirs } = new MessageChannel();
-    ours.on('message', (progress: RunProgress) => onProgress?.(progress));
-    const done = this.#pool
+function isSmall(task: TransferTask): boolean {
+  return task.kind === 'entries' && task.largeBytes > 0 && task.looks.length <= SMALL_RUN_NAMES;
+}
 
-      .run({ ...job, task: packTask(job.task), port: theirs }, { transferList: [theirs] })
-      .finally(() => {
-        ours.close();
-      });
-    return {
-      done,
-      cancel: () => {
-        ours.postMessage('cancel');
-      },
-    };
-  }
+/** Cancelling is a message: ending a task in piscina stops its thread and leaves its rsync running (piscina 5.3.2). */
+function begun(
+  pool: Piscina<WorkerJob, RunReport>,
+  job: Omit<WorkerJob, 'port'>,
+  onProgress: ((progress: RunProgress) => void) | undefined,
+): Run {
+  const { port1: ours, port2: theirs } = new MessageChannel();
+  ours.on('message', (progress: RunProgress) => onProgress?.(progress));
+  const done = pool.run({ ...job, port: theirs }, { transferList: [theirs] }).finally(() => {
+    ours.close();
+  });
+  return {
+    done,
+    cancel: () => {
+      ours.postMessage('cancel');
+    },
+  };
+}
+
+/** A run that the remote refuses because of too many connections gets that of the rsync that only waits there. */
+function makingRoom(begin: () => Run, makeRoom: () => Promise<boolean>): Run {
+  let run = begin();
+  let isCancelled = false;
+  const isOver = ({ messages }: RunReport): boolean =>
+    isCancelled || !messages.some((message) => CROWDED.test(message));
+  const done = run.done.then(async (report) => {
+    if (isOver(report) || !(await makeRoom()) || isOver(report)) return report;
+    run = begin();
+    return run.done;
+  });
+  return {
+    done,
+    cancel: () => {
+      isCancelled = true;
+      run.cancel();
+    },
+  };
+}
+
+async function yieldStandby(pool: Piscina<WorkerJob, RunReport>, key: string): Promise<boolean> {
+  return (pool as unknown as Piscina<string, boolean>).run(key, { name: 'yieldStandby' });
+}
+
+async function dropStandbys(pool: Piscina<WorkerJob, RunReport>): Promise<void> {
+  await (pool as unknown as Piscina<undefined, undefined>).run(undefined, { name: 'dropStandbys' });
 }

@@ -4,10 +4,13 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { messageOf } from '../errors.js';
 
-export interface RsyncProcessOptions {
+export interface RsyncStart {
   /** The program and its arguments. */
   readonly command: readonly [string, ...string[]];
   readonly cwd: string;
+}
+
+export interface RsyncFeed {
   /** What goes to standard input, then its end. */
   readonly input: Iterable<Buffer> | AsyncIterable<Buffer>;
   /** A line of standard output or error without its end. The Buffer is valid during the call. */
@@ -35,10 +38,21 @@ export interface RsyncProcess {
 const KILL_AFTER_MS = 2_000;
 const SILENCE_CHECK_MS = 10_000;
 
-/** Runs one rsync in a process group of its own. `done` never rejects but for an error of `input` itself. */
-export function runRsync(options: RsyncProcessOptions): RsyncProcess {
-  const { command, cwd, input, onLine, onErrorLine, silenceMs } = options;
-  const [program, ...args] = command;
+/** An rsync that runs and has been given nothing yet: with a list on its standard input it connects and logs in, and waits. */
+export interface WaitingRsync {
+  /** Undefined when it could not be started. It stands in its directory already. */
+  readonly pid: number | undefined;
+  hasEnded(): boolean;
+  /** Resolves when the process is gone. */
+  readonly exited: Promise<void>;
+  /** Gives it its work. `done` never rejects but for an error of `input` itself. */
+  feed(feed: RsyncFeed): RsyncProcess;
+  /** Gives it none: its list is empty, and it ends, at the latest after `graceMs`. Resolves when it has. */
+  release(graceMs: number): Promise<void>;
+}
+
+/** Starts an rsync in a process group of its own, to be fed later. */
+export function startRsync({ command: [program, ...args], cwd }: RsyncStart): WaitingRsync {
   let child: ChildProcessWithoutNullStreams;
   try {
     child = spawn(program, args, {
@@ -50,13 +64,27 @@ export function runRsync(options: RsyncProcessOptions): RsyncProcess {
     });
   } catch (error) {
     // Most failures to start come as an event; E2BIG, for one, is thrown (Node 20).
-    const spawnError = messageOf(error);
-    const done = Promise.resolve({ exitCode: null, signal: null, spawnError });
-    return { pid: undefined, done, cancel: () => undefined };
+    const done = Promise.resolve({ exitCode: null, signal: null, spawnError: messageOf(error) });
+    return {
+      pid: undefined,
+      hasEnded: () => true,
+      exited: Promise.resolve(),
+      feed: () => ({ pid: undefined, done, cancel: () => undefined }),
+      release: () => Promise.resolve(),
+    };
   }
-  let killTimer: NodeJS.Timeout | undefined;
 
-  const exited = new Promise<RsyncExit>((resolve) => {
+  let hasEnded = false;
+  // Streams that nobody reads never close: that the process is gone is heard of before.
+  const exited = new Promise<void>((resolve) => {
+    const end = (): void => {
+      hasEnded = true;
+      resolve();
+    };
+    child.once('error', end);
+    child.once('exit', end);
+  });
+  const closed = new Promise<RsyncExit>((resolve) => {
     child.once('error', (error) => {
       resolve({ exitCode: null, signal: null, spawnError: error.message });
     });
@@ -64,6 +92,33 @@ export function runRsync(options: RsyncProcessOptions): RsyncProcess {
       resolve({ exitCode, signal });
     });
   });
+  // Of one that is not fed: with a process that has ended its pipe breaks.
+  child.stdin.on('error', () => undefined);
+
+  return {
+    pid: child.pid,
+    hasEnded: () => hasEnded,
+    exited,
+    feed: (feed) => feedChild(child, closed, feed),
+    async release(graceMs) {
+      child.stdout.resume();
+      child.stderr.resume();
+      child.stdin.end();
+      const timer = setTimeout(() => {
+        signalGroup(child.pid, 'SIGKILL');
+      }, graceMs);
+      await exited;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function feedChild(
+  child: ChildProcessWithoutNullStreams,
+  closed: Promise<RsyncExit>,
+  { input, onLine, onErrorLine, silenceMs }: RsyncFeed,
+): RsyncProcess {
+  let killTimer: NodeJS.Timeout | undefined;
   splitLines(child.stdout, onLine);
   splitLines(child.stderr, onErrorLine);
 
@@ -90,7 +145,7 @@ export function runRsync(options: RsyncProcessOptions): RsyncProcess {
 
   return {
     pid: child.pid,
-    done: exited.then(async (exit) => {
+    done: closed.then(async (exit) => {
       clearTimeout(killTimer);
       stopWatching?.();
       child.stdin.destroy();

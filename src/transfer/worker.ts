@@ -32,18 +32,20 @@ import {
   leftoversArgs,
   modulePrefixOf,
   presentArgs,
+  readyArgs,
   treesArgs,
   type RemoteTarget,
   type RunArgs,
   newerArgs,
 } from './rsync-args.js';
 import { namesAsArguments } from './source-args.js';
-import { runRsync } from './rsync-process.js';
+import { startRsync, type WaitingRsync } from './rsync-process.js';
 import { withRulesFile } from './rules-file.js';
 import { ComplaintReader, OUT_FORMAT, parseItemized } from './rsync-output.js';
 import { unpackTask, type PackedTask } from './packed-task.js';
 import { identify, Source, type RootIdentity } from './source.js';
 import { listUnwanted, removeUnwanted, withoutObstructed, type RuleRuns } from './spare-excluded.js';
+import { pinDirectory, Standby, type PinnedDirectory, type StandbyTerms } from './standby.js';
 import {
   createLift,
   divide,
@@ -80,8 +82,15 @@ export interface WorkerContext {
   readonly crontabPatterns: readonly string[];
 }
 
+/** The same in the thread, with the rsync that waits there for names to send. */
+interface Context extends WorkerContext {
+  readonly standby?: Standby;
+}
+
 export interface WorkerJob {
   readonly context: WorkerContext;
+  /** An rsync is kept ready in this thread, to be used by such tasks. */
+  readonly standby?: StandbyTerms;
   readonly guard: DeleteGuard;
   readonly task: PackedTask;
   /** `cancel` comes in, progress goes out. */
@@ -106,8 +115,34 @@ const LISTING: RunArgs = { deletes: false, compares: 'seconds', isWatched: false
 /** How often progress is told at most. */
 const PROGRESS_EVERY_MS = 200;
 
-export default async function carryOut({ context, guard, task: packed, port }: WorkerJob): Promise<RunReport> {
-  const task = unpackTask(packed);
+/** Those that wait in one thread. */
+const MAX_STANDBYS = 8;
+/** Of this thread, by their keys. */
+const standbys = new Map<string, Standby>();
+
+/** Gives up the connection that is kept ready for a remote, for others need it. Resolves with whether there was one. */
+export async function yieldStandby(key: string): Promise<boolean> {
+  return (await standbys.get(key)?.yield()) ?? false;
+}
+
+/** Ends all that wait in this thread. */
+export async function dropStandbys(): Promise<void> {
+  await Promise.all([...standbys.values()].map((standby) => standby.drop()));
+}
+
+function standbyOn(terms: StandbyTerms): Standby {
+  const standby = standbys.get(terms.key) ?? new Standby(terms);
+  // In the order of their use.
+  standbys.delete(terms.key);
+  standbys.set(terms.key, standby);
+  for (const unused of [...standbys.values()].slice(0, -MAX_STANDBYS)) void unused.drop();
+  return standby;
+}
+
+export default async function carryOut(job: WorkerJob): Promise<RunReport> {
+  const { guard, port, standby } = job;
+  const context: Context = standby === undefined ? job.context : { ...job.context, standby: standbyOn(standby) };
+  const task = unpackTask(job.task);
   const source = new Source(context.root);
   const refused = refusal(source);
   if (refused !== undefined) return { ...NO_RUN, exitCode: null, refused };
@@ -132,7 +167,7 @@ export default async function carryOut({ context, guard, task: packed, port }: W
  * that what its patterns exclude stays in it; they say nothing of what was seen to go.
  */
 async function sendEntries(
-  context: WorkerContext,
+  context: Context,
   guard: DeleteGuard,
   source: Source,
   task: Extract<TransferTask, { kind: 'entries' }>,
@@ -156,7 +191,7 @@ async function sendEntries(
 }
 
 async function sendLooks(
-  context: WorkerContext,
+  context: Context,
   guard: DeleteGuard,
   source: Source,
   task: Extract<TransferTask, { kind: 'entries' }>,
@@ -194,11 +229,9 @@ async function sendLooks(
       rules: [],
       outFormat: OUT_FORMAT,
     },
-    run: ({ args, list, shownArgs = args }) =>
+    run: (names) =>
       runTask(context, port, {
-        args,
-        shownArgs,
-        input: list === undefined ? [] : [list],
+        ...rsyncOf(names),
         isWatched,
         isOurs,
         ...(deletes ? { mustStandIn: guard.identity } : {}),
@@ -234,19 +267,40 @@ interface NamesRun {
   readonly args: readonly string[];
   readonly list?: Buffer;
   readonly shownArgs?: readonly string[];
+  readonly ready?: ReadyRsync;
+}
+
+function rsyncOf({ list, ...run }: NamesRun): Pick<RsyncTask, 'args' | 'shownArgs' | 'input' | 'ready'> {
+  return { ...run, input: list === undefined ? [] : [list] };
 }
 
 /** All in one run; where the remote refuses names that are missing, at once again in several that it understands. */
-async function sendNames({ target, deletesBy }: WorkerContext, given: NamesToSend): Promise<RunReport> {
+async function sendNames(context: Context, given: NamesToSend): Promise<RunReport> {
+  const { target, deletesBy } = context;
   const { runArgs } = given;
   const canUseRules = runArgs.deletes && canDeleteByRules(target.params);
   if (deletesBy === 'rules' && canUseRules) return sendByRules(target, given);
-  const report = await sendAll(target, given);
+  const report = await sendAll(context, given);
   return canUseRules && !report.cancelled && refusesMissingNames(report) ? sendByRules(target, given) : report;
 }
 
-async function sendAll(target: RemoteTarget, { names, runArgs, run }: NamesToSend): Promise<RunReport> {
+async function sendAll(context: Context, given: NamesToSend): Promise<RunReport> {
+  const { rsync, launcher, target, standby } = context;
+  const { runArgs } = given;
   const asList = entriesArgs(target, runArgs);
+  if (standby === undefined || !runArgs.isWatched || runArgs.compares !== 'nanoseconds')
+    return sendCold(target, given, asList);
+  const report = (await sendReadily(context.root, standby, given, asList)) ?? (await sendCold(target, given, asList));
+  const [program = rsync, ...args] = [...launcher, rsync, ...readyArgs(asList)];
+  if (cameToItsEnd(report)) standby.prepare({ purpose: purposeOf(asList), command: [program, ...args] });
+  return report;
+}
+
+async function sendCold(
+  target: RemoteTarget,
+  { names, runArgs, run }: NamesToSend,
+  asList: readonly string[],
+): Promise<RunReport> {
   const asArguments = namesAsArguments(names.keys());
   if (asArguments !== undefined) {
     const args = entriesArgs(target, { ...runArgs, names: asArguments });
@@ -254,6 +308,36 @@ async function sendAll(target: RemoteTarget, { names, runArgs, run }: NamesToSen
     if (report.spawnError?.includes('E2BIG') !== true) return report;
   }
   return run({ args: asList, list: nameList(names.keys()) });
+}
+
+/**
+ * By the rsync that waits. Undefined where none does, or where its connection had ended meanwhile: that is no failure, and
+ * as nothing is known to have arrived, all of it is to be sent.
+ */
+async function sendReadily(
+  root: RelativePath,
+  standby: Standby,
+  { names, run }: NamesToSend,
+  asList: readonly string[],
+): Promise<RunReport | undefined> {
+  const rsync = standby.take(purposeOf(asList));
+  if (rsync === undefined) return undefined;
+  const directory = pinDirectory(root);
+  if (directory === undefined) {
+    await rsync.release(0);
+    return undefined;
+  }
+  try {
+    const list = nameList(names.keys(), `${directory.path.slice(1)}/./`);
+    const report = await run({ args: asList, list, ready: { rsync, directory } });
+    return cameToItsEnd(report) || report.cancelled || report.refused !== undefined ? report : undefined;
+  } finally {
+    directory.close();
+  }
+}
+
+function purposeOf(args: readonly string[]): string {
+  return args.join('\0');
 }
 
 interface NamesToSpare extends NamesToSend {
@@ -291,19 +375,20 @@ async function sendSparing(context: WorkerContext, filter: Filter, given: NamesT
   const isFree = (path: RelativePath): boolean => !spared.has(path);
   const again = new Map([...there].filter(([path]) => isFree(path)));
   if (again.size > 0 && wentThrough(report))
-    report = mergeReports(report, await sendAll(target, { ...given, names: again }));
+    report = mergeReports(report, await sendAll(context, { ...given, names: again }));
   return stuck(report, new Map([...there].filter(([path]) => !isFree(path))), 'it holds names that are excluded');
 }
 
 async function sendWithoutForce(
-  { target, deletesBy }: WorkerContext,
+  context: Context,
   given: NamesToSend,
 ): Promise<{ report: RunReport; isByRules: boolean }> {
+  const { target, deletesBy } = context;
   const { names, runArgs, run } = given;
   const canUseRules = canDeleteByRules(target.params);
   if (names.size === 0) return { report: NO_RUN, isByRules: false };
   if (deletesBy !== 'rules' || !canUseRules) {
-    const report = await sendAll(target, given);
+    const report = await sendAll(context, given);
     if (!canUseRules || report.cancelled || !refusesMissingNames(report)) return { report, isByRules: false };
   }
   const there = [...names].flatMap(([path, state]) => (state === 'there' ? [path] : []));
@@ -366,7 +451,7 @@ async function sendByRules(target: RemoteTarget, { names, runArgs, run }: NamesT
 
 /** A file that the remote has no room for must not keep what room there was: other files need it. */
 async function dropParts(
-  context: WorkerContext,
+  context: Context,
   guard: DeleteGuard,
   source: Source,
   report: RunReport,
@@ -379,7 +464,7 @@ async function dropParts(
 
 /** Lists what runs that broke off have left, and removes it. */
 async function sweep(
-  context: WorkerContext,
+  context: Context,
   guard: DeleteGuard,
   source: Source,
   task: Extract<TransferTask, { kind: 'sweep' }>,
@@ -409,7 +494,7 @@ async function sweep(
 
 /** Removes names that we have put there ourselves, so whatever `<delete>` says. */
 async function removeLeftovers(
-  context: WorkerContext,
+  context: Context,
   guard: DeleteGuard,
   source: Source,
   paths: readonly RelativePath[],
@@ -425,11 +510,9 @@ async function removeLeftovers(
   const report = await sendNames(context, {
     names,
     runArgs: { deletes: true, compares: 'seconds', isWatched: true, rules: [], outFormat: OUT_FORMAT },
-    run: ({ args, list, shownArgs = args }) =>
+    run: (names) =>
       runTask(context, port, {
-        args,
-        shownArgs,
-        input: list === undefined ? [] : [list],
+        ...rsyncOf(names),
         isWatched: true,
         isOurs,
         mustStandIn: guard.identity,
@@ -440,7 +523,7 @@ async function removeLeftovers(
 
 /** Which of the files are newer on the remote, so that `-u` keeps them there. */
 async function listNewer(
-  context: WorkerContext,
+  context: Context,
   task: Extract<TransferTask, { kind: 'newer' }>,
   port: MessagePort,
 ): Promise<RunReport> {
@@ -458,7 +541,7 @@ async function listNewer(
 
 /** The directories with what is in them. */
 async function sendTrees(
-  context: WorkerContext,
+  context: Context,
   guard: DeleteGuard,
   source: Source,
   task: Extract<TransferTask, { kind: 'trees' }>,
@@ -548,7 +631,7 @@ interface DirectoriesToSend extends Pick<RunArgs, 'compares'> {
 }
 
 async function sendDirectories(
-  context: WorkerContext,
+  context: Context,
   source: Source,
   { looks, compares, crontab, created, doubtful }: DirectoriesToSend,
   port: MessagePort,
@@ -613,7 +696,7 @@ function looksOf(
 
 /** What only the remote has in the directories, through the filter. */
 async function listExtras(
-  context: WorkerContext,
+  context: Context,
   guard: DeleteGuard,
   source: Source,
   task: Extract<TransferTask, { kind: 'extras' }>,
@@ -660,7 +743,7 @@ async function listExtras(
  * when a rule protects something in it (3.5.0, with -n), so the directories are looked into again, without their rules.
  */
 async function lookWithin(
-  context: WorkerContext,
+  context: Context,
   guard: DeleteGuard,
   source: Source,
   { names, filter }: { readonly names: readonly RelativePath[]; readonly filter: Filter },
@@ -684,9 +767,9 @@ function rulesFor(context: WorkerContext, crontab: boolean): string[] {
 }
 
 /** A list for `--files-from=- --from0`. `./` before each name: one that begins with `#` or `;` would be a comment. */
-function nameList(paths: Iterable<RelativePath>): Buffer {
+function nameList(paths: Iterable<RelativePath>, before = './'): Buffer {
   let list = '';
-  for (const path of paths) list += `./${path}\0`;
+  for (const path of paths) list += `${before}${path}\0`;
   return toBytes(list);
 }
 
@@ -706,11 +789,19 @@ function partsKept(complaints: readonly Complaint[]): RelativePath[] {
   );
 }
 
+/** An rsync that has waited, and the directory that it was told of. */
+interface ReadyRsync {
+  readonly rsync: WaitingRsync;
+  readonly directory: PinnedDirectory;
+}
+
 interface RsyncTask {
   readonly args: readonly string[];
   /** What the log shows instead: thousands of names tell nobody anything. */
   readonly shownArgs?: readonly string[];
   readonly input: Iterable<Buffer>;
+  /** What carries it out, instead of an rsync that is started for it. */
+  readonly ready?: ReadyRsync;
   /** Whether a path that rsync names can be one that it was given. */
   readonly isOurs: (path: RelativePath) => boolean;
   /** It deletes nothing, and says whether something is extra. */
@@ -728,10 +819,21 @@ interface RsyncTask {
 async function runTask(
   { rsync, launcher, cwd, root, target }: WorkerContext,
   port: MessagePort,
-  { args, shownArgs = args, input, isOurs, onlyCompares = false, isWatched = false, mustStandIn, ...told }: RsyncTask,
+  {
+    args,
+    shownArgs = args,
+    input,
+    ready,
+    isOurs,
+    onlyCompares = false,
+    isWatched = false,
+    mustStandIn,
+    ...told
+  }: RsyncTask,
 ): Promise<RunReport> {
   const startedAt = performance.now();
   const [program = rsync, ...programArgs] = [...launcher, rsync, ...args];
+  const process = ready?.rsync ?? startRsync({ command: [program, ...programArgs], cwd });
   const source = new Source(root);
   const sentLast: RelativePath[] = [];
   const changed: RelativePath[] = [];
@@ -748,16 +850,25 @@ async function runTask(
     onlyCompares,
   });
 
-  const run = runRsync({
-    command: [program, ...programArgs],
-    cwd,
-    input,
+  // What it knows by another name people know by this one.
+  const complain = (line: Buffer): void => {
+    const text = line.toString('latin1');
+    complaints.read(ready === undefined ? text : text.replaceAll(ready.directory.path, root));
+  };
+  // It looks at its names by paths relative to where it stands, or to a directory that is held open: so a root that is
+  // unmounted or replaced from here on is still the one that it looks at.
+  const place = ready?.directory.path ?? `/proc/${process.pid ?? 0}/cwd`;
+  const standsIn = process.pid === undefined ? undefined : identify(`${place}/.`);
+  const isAstray = mustStandIn !== undefined && standsIn !== undefined && standsIn !== mustStandIn;
+
+  const run = process.feed({
+    input: isAstray ? [] : input,
     ...(isWatched ? { silenceMs: SILENCE_MS } : {}),
     onLine(line) {
       const item = parseItemized(line);
       if (item === undefined) {
         // Some complaints come on standard output: "cannot delete non-empty directory: x" (3.5.0).
-        complaints.read(line.toString('latin1'));
+        complain(line);
         return;
       }
       if (item.isDeletion) told.onExtra?.(item.path, item.isDirectory);
@@ -774,14 +885,8 @@ async function runTask(
       toldAt = now;
       port.postMessage({ filesSent, bytesSent } satisfies RunProgress);
     },
-    onErrorLine(line) {
-      complaints.read(line.toString('latin1'));
-    },
+    onErrorLine: complain,
   });
-  // It connects first and looks at its names then, by paths relative to where it stands: so a root that is unmounted or
-  // replaced from here on is still the one that it looks at.
-  const standsIn = run.pid === undefined ? undefined : identify(`/proc/${run.pid}/cwd/.`);
-  const isAstray = mustStandIn !== undefined && standsIn !== undefined && standsIn !== mustStandIn;
   if (isAstray) run.cancel();
   const cancel = (): void => {
     cancelled = true;

@@ -292,14 +292,11 @@ describe.each(daemons)('deleting by rules on $name', ({ path }) => {
       const context = contextOf({ rsync: program });
       const clock = new ManualClock();
       let told = 0;
-      const pool = new TransferPool(1, 1);
-      const transport = pool.transport(
-        context,
-        new DeleteMemory(clock, () => {
-          told++;
-        }),
-        guard,
-      );
+      const pool = new TransferPool(1, 1, 1);
+      const memory = new DeleteMemory(clock, () => {
+        told++;
+      });
+      const transport = pool.transport({ context, memory, guard });
       await transport.begin(taskOf(['a'])).done;
       await transport.begin(taskOf(['b'])).done;
       expect(callsOf(program)).toEqual(['names', 'rules', 'rules']);

@@ -8,19 +8,22 @@ import type { RelativePath } from '../../src/core/relative-path.js';
 import type { DeleteGuard, Look, RunReport, TransferTask } from '../../src/replicate/ports.js';
 import type * as packing from '../../src/transfer/packed-task.js';
 import { identify } from '../../src/transfer/source.js';
+import type { StandbyTerms } from '../../src/transfer/standby.js';
 import type * as delivery from '../../src/transfer/worker.js';
 import { startRsyncDaemon, type RsyncDaemon, type RsyncDaemonOptions } from './rsync-daemon.js';
 import { locate, readTree } from './trees.js';
 
 const dist = new URL(`${process.env['SERSYNC_DIST'] ?? new URL('../../dist', import.meta.url).pathname}/`, 'file:');
 const load = async (file: string): Promise<unknown> => await import(/* @vite-ignore */ new URL(file, dist).href);
-const { default: carryOut } = (await load('transfer/worker.js')) as typeof delivery;
+const { default: carryOut, dropStandbys } = (await load('transfer/worker.js')) as typeof delivery;
 const { packTask } = (await load('transfer/packed-task.js')) as typeof packing;
 
 export interface RunOptions {
   readonly context?: Partial<delivery.WorkerContext>;
   readonly params?: readonly string[];
   readonly guard?: Partial<DeleteGuard>;
+  /** An rsync is kept ready in this thread; default: none is. */
+  readonly standby?: StandbyTerms;
   /** Where the remote is reached; default: the daemon itself. */
   readonly port?: number;
 }
@@ -66,6 +69,7 @@ export class TransferBench {
   }
 
   async close(): Promise<void> {
+    await dropStandbys();
     await this.#daemon?.stop();
     for (const mount of this.#mounts.reverse()) spawnSync('umount', ['-l', mount]);
     rmSync(this.directory, { recursive: true, force: true });
@@ -94,7 +98,7 @@ export class TransferBench {
     return this.begin(task, options).done;
   }
 
-  begin(task: TransferTask, { context, params = ['-artuz'], guard, port }: RunOptions = {}): BegunRun {
+  begin(task: TransferTask, { context, params = ['-artuz'], guard, standby, port }: RunOptions = {}): BegunRun {
     const { port1, port2 } = new MessageChannel();
     const name = `${this.daemon.moduleNames[0]!}/sub-${this.#round}`;
     const target = { ip: this.daemon.address, port: port ?? this.daemon.port, name, ssh: false, params };
@@ -113,6 +117,7 @@ export class TransferBench {
         ...context,
       },
       guard: { ...this.guard(), ...guard },
+      ...(standby === undefined ? {} : { standby }),
       task: packTask(task),
       port: port2,
     }).finally(() => {

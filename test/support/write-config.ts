@@ -19,6 +19,8 @@ export interface ConfigOptions {
   readonly auth?: { readonly users: string; readonly passwordFile: string };
   readonly timeoutSeconds?: number;
   readonly ssh?: boolean;
+  /** `<standby>`; default: on. */
+  readonly standby?: boolean;
   readonly failLog: string;
   /** Minutes. */
   readonly timeToExecute?: number;
@@ -47,6 +49,7 @@ export function confxml(options: ConfigOptions): string {
     auth,
     timeoutSeconds,
     ssh,
+    standby,
     failLog,
     timeToExecute,
     crontab,
@@ -74,6 +77,7 @@ export function confxml(options: ConfigOptions): string {
   if (port !== undefined) file.set(32, 'userDefinedPort', { start: true, port });
   if (timeoutSeconds !== undefined) file.set(33, 'timeout', { start: true, time: timeoutSeconds });
   if (ssh !== undefined) file.set(34, 'ssh', { start: ssh });
+  if (standby !== undefined) file.insertAfter(34, [`<standby start="${standby}"/>`]);
   // Its own one for each: the shipped one, in /tmp, belongs to the machine's service.
   file.set(36, 'failLog', { path: failLog });
   if (timeToExecute !== undefined) file.set(36, 'failLog', { timeToExecute });

@@ -61,7 +61,7 @@ describe('compared with bare rsync', () => {
     expect(median(ours), `sersync: ${inMs(ours)}; rsync: ${inMs(bare)}`).toBeLessThanOrEqual(3 * median(bare));
   });
 
-  it('an isolated write reaches one remote in at most 3 times a push of that file', async () => {
+  it('an isolated write reaches one remote in no more time than a push of that file takes', async () => {
     const ROUNDS = 21;
     const [daemon] = await bench.startDaemons(1, { modules: ['backup', 'bare'] });
     const sersync = await bench.startSynced();
@@ -81,7 +81,7 @@ describe('compared with bare rsync', () => {
     }
 
     report('isolated write', ours, bare);
-    expect(median(ours), `sersync: ${inMs(ours)}; rsync: ${inMs(bare)}`).toBeLessThanOrEqual(3 * median(bare));
+    expect(median(ours), `sersync: ${inMs(ours)}; rsync: ${inMs(bare)}`).toBeLessThanOrEqual(median(bare));
   });
 
   it('beside 100,000 unchanged files it sends what changed, walks nothing for it, and idles for nothing', async () => {
@@ -120,7 +120,8 @@ describe('compared with bare rsync', () => {
     expect(writing.cpuMs).toBeLessThan(2_000);
     expect(writing.connections).toBeLessThanOrEqual(25);
     expect(idling.cpuMs).toBeLessThan(SECONDS * 10);
-    expect(idling.connections).toBe(0);
+    // The rsync that waits is a new one every 20 s.
+    expect(idling.connections).toBeLessThanOrEqual(2);
     expect(daemon!.sentNames().slice(FILES)).toHaveLength(SECONDS);
   });
 });

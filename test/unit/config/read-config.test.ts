@@ -35,7 +35,7 @@ describe('defaults', () => {
     excludes: [],
     events: DEFAULTS.events,
     localPaths: [{ watch: '/data', remotes: [{ ip: '10.0.0.2', name: 'backup' }] }],
-    rsync: { params: ['-artuz'], rawParams: '-artuz', ssh: false },
+    rsync: { params: ['-artuz'], rawParams: '-artuz', ssh: false, standby: true },
     failLog: { path: '/tmp/rsync_fail_log.sh', retryMinutes: 60 },
     plugins: [],
     deleteLimitPercent: 50,
@@ -111,7 +111,7 @@ describe('values', () => {
     [
       'params in words',
       { rsync: `<commonParams params="-az -e 'ssh -p 22' "/>` },
-      { rsync: { params: ['-az', '-e', 'ssh -p 22'], rawParams: "-az -e 'ssh -p 22' ", ssh: false } },
+      { rsync: { params: ['-az', '-e', 'ssh -p 22'], rawParams: "-az -e 'ssh -p 22' ", ssh: false, standby: true } },
     ],
     [
       'auth, port and timeout that are on',
@@ -136,12 +136,12 @@ describe('values', () => {
         rsync:
           '<auth start="false" users=""/><userDefinedPort start="false" port="x"/><timeout start="false" time=""/>',
       },
-      { rsync: { params: ['-artuz'], rawParams: '-artuz', ssh: false } },
+      { rsync: { params: ['-artuz'], rawParams: '-artuz', ssh: false, standby: true } },
     ],
     [
       'a timeout of 0 as none',
       { rsync: '<timeout start="true" time="0"/>' },
-      { rsync: { params: ['-artuz'], rawParams: '-artuz', ssh: false } },
+      { rsync: { params: ['-artuz'], rawParams: '-artuz', ssh: false, standby: true } },
     ],
     [
       'a fail log',
