@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import {
@@ -24,6 +25,8 @@ const YOUNG_GENERATION_MB = 4;
 const SMALL_RUN_NAMES = 500;
 /** Tasks in one of these threads: no bound, for each waits for an rsync nearly all the time. */
 const MANY = 1_000;
+/** A connection that was given back is free when the remote has noticed: that is tried after these times. */
+const ROOM_AFTER_MS = [10, 100, 400];
 /** So many remotes share a thread for small runs. */
 const REMOTES_PER_THREAD = 8;
 
@@ -137,9 +140,15 @@ function makingRoom(begin: () => Run, makeRoom: () => Promise<boolean>): Run {
   const isOver = ({ messages }: RunReport): boolean =>
     isCancelled || !messages.some((message) => CROWDED.test(message));
   const done = run.done.then(async (report) => {
-    if (isOver(report) || !(await makeRoom()) || isOver(report)) return report;
-    run = begin();
-    return run.done;
+    if (isOver(report) || !(await makeRoom())) return report;
+    let latest = report;
+    for (const pauseMs of ROOM_AFTER_MS) {
+      await sleep(pauseMs);
+      if (isOver(latest)) return latest;
+      run = begin();
+      latest = await run.done;
+    }
+    return latest;
   });
   return {
     done,

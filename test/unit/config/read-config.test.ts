@@ -124,6 +124,7 @@ describe('values', () => {
           params: ['-artuz'],
           rawParams: '-artuz',
           ssh: false,
+          standby: true,
           auth: { users: 'u', passwordFile: '/p' },
           port: 8730,
           timeoutSeconds: 100,
