@@ -170,6 +170,8 @@ export async function startService(config: Config, options: ServiceOptions): Pro
         schedule.stop();
       });
     }
+    // What was asked for at the start is not asked for again after a crash.
+    await journal.flush();
     logger.info('service:started', { roots: replicators.length, remotes, lanesPerRemote: lanes });
     return {
       resynced: Promise.all(started.map(({ resynced }) => resynced)).then(() => undefined),

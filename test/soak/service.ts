@@ -49,7 +49,7 @@ export class Service {
     return this.#current.pid;
   }
 
-  /** Resolves once every directory is watched. `args` stand before `-o`. */
+  /** Resolves once it watches and has noted what it was asked for. `args` stand before `-o`. */
   async start(args: readonly string[]): Promise<void> {
     const [name, value] = this.options.mark.split('=') as [string, string];
     const prefix = this.options.hasNamespace ? ['unshare', '--user', '--map-root-user'] : [];
@@ -67,7 +67,8 @@ export class Service {
     this.#expectsEnd = false;
     const started = new SersyncProcess(child, this.stateDirectory);
     this.#processes.push(started);
-    await started.waitForLog('watch:ready', {}, START_MS);
+    // Before that a `-r` may be forgotten with the process.
+    await started.waitForLog('service:started', {}, START_MS);
   }
 
   /** SIGKILL at this moment. */
