@@ -145,6 +145,9 @@ const MAX_EXTRAS = 20_000;
 /** So many files in a row may each be larger than what is free on the remote before it counts as full. */
 const FULL_AFTER_RUNS = 2;
 
+/** A name that only the remote has, and that goes. `gone`: here it was seen to go, by itself or with a directory above it. */
+type Extra = Pick<DirtyPath, 'path' | 'gone'>;
+
 interface Batch {
   readonly kind: BatchKind;
   readonly looks: readonly DirtyPath[];
@@ -645,7 +648,7 @@ export class Replica implements JournalSource {
     }
     const task = this.#taskFor(batch);
     let report: RunReport;
-    const extras: RelativePath[] = [];
+    const extras: Extra[] = [];
     try {
       report = await this.#run(batch, task);
       // The directories stay in flight until what is extra in them is known: a crash in between forgets nothing.
@@ -701,7 +704,7 @@ export class Replica implements JournalSource {
   }
 
   /** Sorts what a comparison has found: returns what goes at once, for its deletion was seen or a person has released it. */
-  #keepExtras(batch: Batch, looks: readonly DirtyPath[], comparison: RunReport): readonly RelativePath[] {
+  #keepExtras(batch: Batch, looks: readonly DirtyPath[], comparison: RunReport): readonly Extra[] {
     const { extras, held, names, unreadable } = comparison;
     if (held !== undefined) {
       this.#deletions.park(looks, held.reason, extras);
@@ -713,7 +716,10 @@ export class Replica implements JournalSource {
       return [];
     }
     const isSeen = looks.every(({ gone }) => gone);
-    const goes = extras.filter((path) => isSeen || this.#deletions.isApproved(path));
+    // One that was seen stays so: in a wider look that covers it, it would become one that comparing alone has found.
+    const goes = extras
+      .filter((path) => isSeen || this.#deletions.isApproved(path))
+      .map((path) => ({ path, gone: isSeen }));
     const waits = extras.filter((path) => !isSeen && !this.#deletions.isApproved(path));
     const comparer = comparerOf(batch);
     const count = Math.max(comparison.extraneous, extras.length) - goes.length;
@@ -790,7 +796,7 @@ export class Replica implements JournalSource {
     return { kind: 'trees', looks, resync: kind === 'resync', crontab };
   }
 
-  #settle(batch: Batch, report: RunReport, extras: readonly RelativePath[]): void {
+  #settle(batch: Batch, report: RunReport, extras: readonly Extra[]): void {
     const verdict = judge(report, this.#options);
     this.#standAfter(verdict, report, batch);
     const now = this.#now();
@@ -1004,10 +1010,10 @@ export class Replica implements JournalSource {
     }
   }
 
-  #removeExtras(batch: Batch, extras: readonly RelativePath[], now: number): void {
+  #removeExtras(batch: Batch, extras: readonly Extra[], now: number): void {
     const sinceOf = timesOf(batch, now);
-    if (batch.kind !== 'resync' && extras.length > 0) this.#options.onRemoving?.(extras);
-    this.#act(extras.map((path) => ({ path, scope: 'entry', gone: false, alone: false, since: sinceOf(path) })));
+    if (batch.kind !== 'resync' && extras.length > 0) this.#options.onRemoving?.(extras.map(({ path }) => path));
+    this.#act(extras.map(({ path, gone }) => ({ path, scope: 'entry', gone, alone: false, since: sinceOf(path) })));
   }
 
   /** What is extra on the remote after a repair is decided about as a whole, and by name then. */
