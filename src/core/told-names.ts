@@ -2,15 +2,15 @@ import { Hint } from './hint.js';
 import { ROOT, type RelativePath } from './relative-path.js';
 import type { Scope } from './scope.js';
 
-/** 2 MB. */
-const BITS = 2 ** 24;
-const BITS_OF_A_KEY = 7;
+/** Slots at first and at most: 12 bytes each. */
+const [FIRST_SLOTS, MAX_SLOTS] = [2 ** 10, 2 ** 20];
+/** The table doubles when it is this full. */
+const MAX_LOAD = 0.7;
 /**
- * With so many keys 34 % of the bits are set, and 1 of 1,300 keys that were never added passes for one that was: 1 of 1,900
- * because its bits happen to be set ((1 - e^(-7 n / bits))^7), 1 of 4,300 because it has the hash of another (n / 2^32). A
- * name is asked about with up to four keys, and one for each directory above it.
+ * With so many keys 1 of 5,800 that were never added has the hash of another (n / 2^32). A name is asked about with up to
+ * four keys, and one for each directory above it.
  */
-const MAX_KEYS = 1_000_000;
+const MAX_KEYS = MAX_LOAD * MAX_SLOTS;
 
 /** What a key says of the path that it is made of. */
 const Key = {
@@ -28,86 +28,107 @@ const CAME_OR_WENT = Hint.created | Hint.removed | Hint.movedFrom | Hint.movedTo
 const APPEARED = Hint.created | Hint.movedTo | Hint.unknown;
 
 /**
- * Which names a watcher has told, in 2 MB (a Bloom filter): an audit asks whether what it found was told.
- *
- * It answers "was this told", for counting, and not "was it looked at since it changed": what changed without an event
- * after its name was told, or below a directory that was made in the same time, counts as told. It may say yes of one name in some hundred that were
- * not told, never no of one that was.
+ * Which names a watcher has told, and when last: an audit asks whether what it found was told since it changed. A table of
+ * hashes and times, of 12 KB to 12 MB. It may say of one name in some thousand that it was told later than it was.
  */
 export class ToldNames {
-  readonly #words = new Int32Array(BITS / 32);
+  /** 0: nothing is there. */
+  #hashes = new Int32Array(FIRST_SLOTS);
+  #times = new Float64Array(FIRST_SLOTS);
   #keys = 0;
 
-  /** So much was told that the answers are worth little: an audit should count nothing by them. */
+  /** So much was told that more is not remembered: an audit should count nothing by the answers. */
   get isFull(): boolean {
     return this.#keys >= MAX_KEYS;
   }
 
-  /** What a watcher told of a name. Cheap: it is called for every event. Of what is `lost`, tell `unknown` and `directory`. */
-  add(path: RelativePath, hint: Hint): void {
+  /**
+   * What a watcher told of a name, and when, in any unit. Cheap: it is called for every event. Of what is `lost`, tell
+   * `unknown` and `directory`.
+   */
+  add(path: RelativePath, hint: Hint, at: number): void {
     const hash = hashOf(path, path.length);
-    this.#addKey(hash, Key.name);
-    if ((hint & Hint.directory) !== 0 && (hint & APPEARED) !== 0) this.#addKey(hash, Key.below);
-    if ((hint & CAME_OR_WENT) !== 0 && path !== ROOT) this.#addKey(hashOfLastParent, Key.inside);
+    this.#addKey(hash, Key.name, at);
+    if ((hint & Hint.directory) !== 0 && (hint & APPEARED) !== 0) this.#addKey(hash, Key.below, at);
+    if ((hint & CAME_OR_WENT) !== 0 && path !== ROOT) this.#addKey(hashOfLastParent, Key.inside, at);
   }
 
   /**
-   * Whether the watcher told what an audit found:
+   * When the watcher last told what an audit found; `-Infinity`: never.
    *
    * - `entry`: the name.
    * - `listing`: the directory, or a name in it that came or went; that is what moves a directory's ctime.
-   * - `subtree`: the same of the directory and of the one it is in, for both have changed.
+   * - `subtree`: the same of the directory, where it was told of the one that it is in as well, for both have changed.
    * - any: a directory at or above it with everything below.
    */
-  wasTold({ path, scope }: Changed): boolean {
-    if (this.#wasToldAbove(path)) return true;
+  toldAt({ path, scope }: Changed): number {
+    return Math.max(this.#toldAboveAt(path), this.#toldItselfAt(path, scope));
+  }
+
+  #toldItselfAt(path: RelativePath, scope: Scope): number {
     switch (scope) {
       case 'entry':
-        return this.#has(path, path.length, Key.name);
+        return this.#get(path, path.length, Key.name);
       case 'listing':
-        return this.#explains(path, path.length);
-      case 'subtree':
-        return this.#explains(path, path.length) && this.#explains(path, Math.max(0, path.lastIndexOf('/')));
+        return this.#explainedAt(path, path.length);
+      case 'subtree': {
+        const isParentTold = this.#explainedAt(path, Math.max(0, path.lastIndexOf('/'))) > -Infinity;
+        return isParentTold ? this.#explainedAt(path, path.length) : -Infinity;
+      }
     }
   }
 
-  /** Whether a changed ctime of the directory at the first `length` characters was to be expected. */
-  #explains(path: RelativePath, length: number): boolean {
-    return this.#has(path, length, Key.inside) || this.#has(path, length, Key.name);
+  /** When something was told that moves the ctime of the directory at the first `length` characters. */
+  #explainedAt(path: RelativePath, length: number): number {
+    return Math.max(this.#get(path, length, Key.inside), this.#get(path, length, Key.name));
   }
 
-  #wasToldAbove(path: RelativePath): boolean {
-    if (this.#has(path, 0, Key.below)) return true;
+  #toldAboveAt(path: RelativePath): number {
+    let at = this.#get(path, 0, Key.below);
     for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
-      if (this.#has(path, slash, Key.below)) return true;
+      at = Math.max(at, this.#get(path, slash, Key.below));
     }
-    return path !== ROOT && this.#has(path, path.length, Key.below);
+    return path === ROOT ? at : Math.max(at, this.#get(path, path.length, Key.below));
   }
 
-  #has(path: RelativePath, length: number, key: Key): boolean {
-    const hash = hashOf(path, length);
-    let bit = mix(hash ^ key);
-    const step = stepOf(hash, key);
-    for (let count = 0; count < BITS_OF_A_KEY; count++) {
-      if (((this.#words[(bit & (BITS - 1)) >>> 5] ?? 0) & (1 << bit)) === 0) return false;
-      bit = (bit + step) | 0;
-    }
-    return true;
+  #get(path: RelativePath, length: number, key: Key): number {
+    const hash = keyOf(hashOf(path, length), key);
+    const slot = this.#slotOf(hash);
+    return this.#hashes[slot] === hash ? (this.#times[slot] ?? -Infinity) : -Infinity;
   }
 
-  #addKey(hash: number, key: Key): void {
-    let bit = mix(hash ^ key);
-    const step = stepOf(hash, key);
-    let added = 0;
-    for (let count = 0; count < BITS_OF_A_KEY; count++) {
-      const word = (bit & (BITS - 1)) >>> 5;
-      const before = this.#words[word] ?? 0;
-      const after = before | (1 << bit);
-      added |= before ^ after;
-      this.#words[word] = after;
-      bit = (bit + step) | 0;
+  #addKey(pathHash: number, key: Key, at: number): void {
+    const hash = keyOf(pathHash, key);
+    const slot = this.#slotOf(hash);
+    if (this.#hashes[slot] === hash) {
+      this.#times[slot] = Math.max(at, this.#times[slot] ?? at);
+      return;
     }
-    if (added !== 0) this.#keys += 1;
+    if (this.isFull) return;
+    this.#hashes[slot] = hash;
+    this.#times[slot] = at;
+    this.#keys++;
+    if (this.#keys > MAX_LOAD * this.#hashes.length && this.#hashes.length < MAX_SLOTS) this.#grow();
+  }
+
+  /** Where the hash is, or the free slot where it belongs: one is always free. */
+  #slotOf(hash: number): number {
+    const last = this.#hashes.length - 1;
+    let slot = hash & last;
+    while (this.#hashes[slot] !== 0 && this.#hashes[slot] !== hash) slot = (slot + 1) & last;
+    return slot;
+  }
+
+  #grow(): void {
+    const [hashes, times] = [this.#hashes, this.#times];
+    this.#hashes = new Int32Array(2 * hashes.length);
+    this.#times = new Float64Array(2 * hashes.length);
+    for (const [index, hash] of hashes.entries()) {
+      if (hash === 0) continue;
+      const slot = this.#slotOf(hash);
+      this.#hashes[slot] = hash;
+      this.#times[slot] = times[index] ?? -Infinity;
+    }
   }
 }
 
@@ -148,7 +169,7 @@ function mix(hash: number): number {
   return mixed ^ (mixed >>> 16);
 }
 
-/** Double hashing (Kirsch and Mitzenmacher): a start and a step are as good as many hashes. */
-function stepOf(hash: number, key: Key): number {
-  return mix(Math.imul(hash, 0x9e3779b1) + key) | 1;
+/** Never 0. */
+function keyOf(hash: number, key: Key): number {
+  return mix(hash ^ key) || 1;
 }

@@ -10,11 +10,12 @@ import { messageOf } from '../errors.js';
 import type { Events } from '../events.js';
 import type { ChangedName, TreeWalker, WalkDetail, WalkSummary } from './ports.js';
 
-/** Remembers in bounded memory which names the watcher has told (core/told-names.ts). */
+/** Remembers in bounded memory which names the watcher has told, and when last (core/told-names.ts). */
 export interface Told {
-  add(path: RelativePath, hint: Hint): void;
-  wasTold(changed: ChangedName): boolean;
-  /** It holds so much that it would take names for told that were not. */
+  add(path: RelativePath, hint: Hint, at: number): void;
+  /** `-Infinity`: never. */
+  toldAt(changed: ChangedName): number;
+  /** It holds so much that it does not remember all that was told. */
   readonly isFull: boolean;
 }
 
@@ -48,6 +49,8 @@ export interface Audit {
 
 /** A change gets its ctime a moment before it is told: an audit leaves what is younger than this to the next one. */
 const YOUNG_MS = 2_000;
+/** The kernel dates a change by a clock that lags by less than this (10 ms: 100 ticks a second). */
+const TICK_MS = 10;
 /** A walk that failed is tried again after this long. */
 const RETRY_MS = 2_000;
 /** After a write to a file that has other names, an audit finds those: at the earliest after this long ... */
@@ -77,6 +80,8 @@ export class CatchUp {
   /** What the watcher has told since the audit before last, the last one, and now. */
   #told: Told[];
   #auditedFromMs: number | undefined;
+  /** How far the kernel's clock is ahead of ours. */
+  #kernelAheadMs = 0;
   #lastAudit: Audit | undefined;
   #missed = 0;
   #lastWalkMs = 0;
@@ -121,12 +126,12 @@ export class CatchUp {
 
   /** The watcher told of a name. */
   told(path: RelativePath, hint: Hint): void {
-    this.#told[0]?.add(path, hint);
+    this.#told[0]?.add(path, hint, this.#options.clock.now() + this.#kernelAheadMs + TICK_MS);
   }
 
   /** The watch is up: what changes from now on is told, so audits have something to compare with. */
   begin(): void {
-    this.#auditedFromMs = this.#options.kernelNow();
+    this.#auditedFromMs = this.#kernelNow();
     this.#told = [this.#options.createTold()];
     this.#auditAfter(this.#options.auditEveryMs);
   }
@@ -226,13 +231,13 @@ export class CatchUp {
     this.#finish(below, reason, summary, found, 0);
   }
 
-  /** Marks whatever has changed since the last audit and was not told, or may have changed once more since it was. */
+  /** Marks whatever has changed since the last audit and was not told since, or may have changed once more since it was. */
   async #audit(): Promise<void> {
     this.#isAuditDue = false;
-    const { createTold, kernelNow, clock, auditEveryMs } = this.#options;
+    const { createTold, clock, auditEveryMs } = this.#options;
     this.#auditAfter(auditEveryMs);
     const sinceMs = this.#auditedFromMs;
-    const beginsAt = kernelNow();
+    const beginsAt = this.#kernelNow();
     if (beginsAt === undefined) return;
     // What was asked for is too young for this one.
     if (clock.now() - this.#askedAt < AUDIT_SOON_MS) this.auditSoon([]);
@@ -254,10 +259,12 @@ export class CatchUp {
     const look = (name: ChangedName): void => {
       // A directory that cannot be read is told whatever its time.
       if (name.ctimeMs >= untilMs || name.ctimeMs < sinceMs) return;
-      const wasTold = isFull || this.#wasTold(name);
+      const toldAt = isFull ? Infinity : this.#toldAt(name);
       // It was told, and may have been changed after that by another of its names: a look is cheap.
       const hadNames = name.isLinked === true || (name.inode !== undefined && this.#linked.has(name.inode));
-      if (wasTold && !hadNames) return;
+      if (toldAt >= name.ctimeMs && !hadNames) return;
+      // What changes while its directory is new and not yet watched was told with that.
+      const wasTold = toldAt >= name.ctimeMs - YOUNG_MS;
       if (name.isLinked === true && name.inode !== undefined) this.#keepLinked([name.inode]);
       found++;
       // What went, and what is left out by the filter, moves the time of the directory alone.
@@ -279,8 +286,14 @@ export class CatchUp {
     this.#finish(ROOT, 'audit', summary, found, missed);
   }
 
-  #wasTold(name: ChangedName): boolean {
-    return this.#told.some((memory) => memory.wasTold(name));
+  #toldAt(name: ChangedName): number {
+    return Math.max(...this.#told.map((memory) => memory.toldAt(name)));
+  }
+
+  #kernelNow(): number | undefined {
+    const now = this.#options.kernelNow();
+    if (now !== undefined) this.#kernelAheadMs = now - this.#options.clock.now();
+    return now;
   }
 
   #finish(path: RelativePath, reason: string, summary: WalkSummary, found: number, missed: number): void {

@@ -222,6 +222,19 @@ describe('an audit', () => {
     expect(bench.catchUp.isPending).toBe(false);
   });
 
+  test('looks at what has changed after it was told, and counts it when that was not soon after', async () => {
+    const bench = new Bench();
+    bench.catchUp.begin();
+    for (const name of ['before', 'soon after', 'long after']) bench.catchUp.told(name, Hint.closed);
+    const toldAt = bench.clock.now();
+    await bench.advance(HOUR_MS);
+    bench.walker.current.find(changed('before', toldAt), changed('soon after', toldAt + 500));
+    bench.walker.current.find(changed('long after', toldAt + 5_000));
+    await bench.walker.current.end();
+    expect(bench.paths).toEqual(['soon after', 'long after']);
+    expect(bench.catchUp.missed).toBe(1);
+  });
+
   test('leaves what is too young to be told to the next one, which counts it if it was not', async () => {
     const bench = new Bench();
     bench.catchUp.begin();
@@ -362,7 +375,7 @@ describe('after a write to a file with other names', () => {
     bench.catchUp.begin();
     for (const name of ['had several', 'had one']) bench.catchUp.told(name, Hint.created);
     bench.catchUp.auditSoon([7]);
-    const changedAt = bench.clock.now() + 100;
+    const changedAt = bench.clock.now();
     await bench.advance(2_500);
     bench.walker.current.find({ ...changed('had several', changedAt), inode: 7 });
     bench.walker.current.find({ ...changed('had one', changedAt), inode: 8 });

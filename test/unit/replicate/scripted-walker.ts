@@ -1,3 +1,4 @@
+import type { Hint } from '../../../src/core/hint.js';
 import type { RelativePath } from '../../../src/core/relative-path.js';
 import type { ChangedName, TreeWalker, WalkSummary } from '../../../src/replicate/ports.js';
 import type { Told } from '../../../src/replicate/catch-up.js';
@@ -62,17 +63,17 @@ export class ScriptedWalker implements TreeWalker {
   }
 }
 
-/** Remembers the names, and nothing below them. */
+/** Remembers the names and when they were told last, and nothing below them. */
 export class ScriptedTold implements Told {
   isFull = false;
-  readonly #names = new Set<RelativePath>();
+  readonly #names = new Map<RelativePath, number>();
 
-  add(path: RelativePath): void {
-    this.#names.add(path);
+  add(path: RelativePath, _hint: Hint, at: number): void {
+    this.#names.set(path, at);
   }
 
-  wasTold({ path }: ChangedName): boolean {
-    return this.#names.has(path);
+  toldAt({ path }: ChangedName): number {
+    return this.#names.get(path) ?? -Infinity;
   }
 }
 
