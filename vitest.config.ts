@@ -1,8 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
+/** They time things, or load the machine so much that others would be late. */
+const ALONE = ['memory', 'overflow', 'performance', 'plugins', 'ssh'].map((name) => `test/system/${name}.test.ts`);
+
 /**
- * `unit` and `model` run on the sources and need nothing installed. `integration` and `system` run the built program
- * (`dist/`) against real rsync daemons on loopback, one file at a time, because they time things.
+ * `unit` and `model` run on the sources and need nothing installed. All others run the built program (`dist/`) against real
+ * rsync daemons on loopback: `system` two files at a time, because they wait most of theirs, and the rest one by one.
  */
 export default defineConfig({
   test: {
@@ -28,10 +31,21 @@ export default defineConfig({
         test: {
           name: 'system',
           include: ['test/system/**/*.test.ts'],
+          exclude: ALONE,
+          testTimeout: 180_000,
+          hookTimeout: 60_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
+          name: 'alone',
+          include: ALONE,
           testTimeout: 180_000,
           hookTimeout: 60_000,
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -41,7 +55,7 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 60_000,
           fileParallelism: false,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
@@ -50,8 +51,9 @@ export class TransferPool {
   #transports = 0;
 
   /**
-   * At most `threads`. Where that is fewer than `lanes` (the runs that the remotes may have in flight together), a thread
-   * looks after several runs, so that a remote which hangs never takes the place of another.
+   * At most `threads`, and beside those for small runs no more than there are cores: each takes some 20 MB, and waits most
+   * of its time. Where that is fewer than `lanes` (the runs that the remotes may have in flight together), a thread looks
+   * after several runs, so that a remote which hangs never takes the place of another.
    */
   constructor(threads: number, lanes: number, remotes: number) {
     const common = {
@@ -68,7 +70,7 @@ export class TransferPool {
       atomics: 'disabled',
     } as const;
     this.#small = Array.from({ length: small }, () => new Piscina<WorkerJob, RunReport>(one));
-    const others = threads - small;
+    const others = Math.min(threads - small, Math.max(2, availableParallelism()));
     const [first] = this.#small;
     this.#pool =
       others === 0 && first !== undefined
