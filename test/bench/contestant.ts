@@ -27,12 +27,19 @@ export interface Change {
   readonly isWithDeletions?: boolean;
 }
 
+/** What a contestant tells of its start, in milliseconds from then. */
+export interface Started {
+  readonly watchingAfterMs: number;
+  /** Until every remote was compared, and was sent what it lacked. */
+  readonly inSyncAfterMs: number;
+}
+
 /** A contestant at work. */
 export interface Running {
   /** The processes that it was started as; those that they started are found from them. */
   readonly pids: readonly number[];
-  /** Milliseconds from its start until it said that every directory is watched, when it says so. */
-  readonly watchingAfterMs?: number;
+  /** Resolves when its start is over, as far as it tells. */
+  started?(deadline: Deadline): Promise<Started>;
   /** Brings a change to the remotes with these numbers (default: all). Who watches does nothing. */
   push(change: Change, remotes?: readonly number[]): Promise<void>;
   /** Fails when it has ended by itself. */
@@ -51,6 +58,6 @@ export interface Contestant {
   readonly watches: boolean;
   /** Why it cannot run here, with what to do about it. */
   unavailable(): string | undefined;
-  /** Resolves when it runs; whether it watches yet is found out by a probe. */
-  start(task: Task, deadline: Deadline): Promise<Running>;
+  /** Whether it watches yet is found out by a probe. */
+  start(task: Task): Running;
 }

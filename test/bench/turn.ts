@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Random } from '../support/random.js';
 import { Arrivals } from './arrival.js';
-import type { Change, Contestant, Running, SshOptions } from './contestant.js';
+import type { Change, Contestant, Running, SshOptions, Started } from './contestant.js';
 import type { Deadline } from './deadline.js';
 import { type Remote, Site, type SiteOptions } from './site.js';
 import { type Usage, usageOf } from './usage.js';
@@ -24,6 +24,11 @@ export interface StartOptions {
   readonly remotes?: readonly Remote[];
   /** Measures the start itself: no time to settle down. */
   readonly isColdStart?: boolean;
+}
+
+export interface StartTimes extends Partial<Started> {
+  /** Until a change that was made meanwhile had reached every remote. */
+  readonly readyAfterMs: number;
 }
 
 /** One contestant in one round of a scenario. Nobody else runs meanwhile. */
@@ -71,17 +76,20 @@ export class Turn {
     return join(this.site.source, ...parts);
   }
 
-  /** Starts the contestant; resolves with the milliseconds until a change that was made meanwhile reached every remote. */
-  async start({ isColdStart = false, remotes, ...options }: StartOptions = {}): Promise<number> {
+  /** Starts the contestant; resolves when it watches, has brought the remotes up to date, and is quiet. */
+  async start({ isColdStart = false, remotes, ...options }: StartOptions = {}): Promise<StartTimes> {
     const { site, contestant, deadline } = this;
     const targets = remotes ?? site.remotes;
     const directory = site.workDirectory(`${contestant.name}-${this.round}`);
     const begin = performance.now();
-    this.#running = await contestant.start({ source: site.source, remotes: targets, directory, ...options }, deadline);
-    if (!contestant.watches) return 0;
-    const readyAt = await this.#probe(targets.map(({ path }) => path));
+    this.#running = contestant.start({ source: site.source, remotes: targets, directory, ...options });
+    if (!contestant.watches) return { readyAfterMs: 0 };
+    const [readyAt, started] = await Promise.all([
+      this.#probe(targets.map(({ path }) => path)),
+      this.#running.started?.(deadline),
+    ]);
     if (!isColdStart) await sleep(SETTLE_MS);
-    return readyAt - begin;
+    return { readyAfterMs: readyAt - begin, ...started };
   }
 
   /** Brings a change to the remotes when the contestant has to be told of it. */

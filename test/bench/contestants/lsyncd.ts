@@ -16,7 +16,7 @@ export const lsyncd: Contestant = {
   start: (task) => {
     const file = join(task.directory, 'lsyncd.conf.lua');
     writeFileSync(file, configuration(task));
-    return Promise.resolve(WatchingGroup.start([['lsyncd', '-nodaemon', file]], task));
+    return WatchingGroup.start([['lsyncd', '-nodaemon', file]], task);
   },
 };
 

@@ -12,7 +12,7 @@ export const rsync: Contestant = {
     'the limit: a bare `rsync -a --sockopts=TCP_NODELAY` of just that change, a new process, for all remotes at once; it watches nothing',
   watches: false,
   unavailable: () => missingTool('rsync', 'rsync'),
-  start: (task) => Promise.resolve(new BareRsync(task)),
+  start: (task) => new BareRsync(task),
 };
 
 class BareRsync implements Running {

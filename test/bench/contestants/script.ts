@@ -14,7 +14,7 @@ export const script: Contestant = {
   unavailable: () => missingTool('inotifywait', 'inotify-tools') ?? missingTool('bash', 'bash'),
   start: (task) => {
     const commands = task.remotes.map((_, index): [string, string] => ['bash', writeScript(task, index)]);
-    return Promise.resolve(WatchingGroup.start(commands, task));
+    return WatchingGroup.start(commands, task);
   },
 };
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { processesOf, signal } from '../../support/processes.js';
 import { type SersyncProcess, startSersync } from '../../support/sersync-process.js';
 import { type ConfigOptions, writeConfig } from '../../support/write-config.js';
-import type { Contestant, Running, Task } from '../contestant.js';
+import type { Contestant, Running, Started, Task } from '../contestant.js';
 import type { Deadline } from '../deadline.js';
 
 /**
@@ -23,7 +23,7 @@ export const sersync: Contestant = {
     'this program (dist/main.js -r), conf/confxml.xml as shipped but for paths and params: `-artz`, since with the shipped `-artuz` a target that is newer stays',
   watches: true,
   unavailable: () => undefined,
-  start: (task, deadline) => Service.start(task, deadline, {}),
+  start: (task) => new Service(task, {}),
 };
 
 export const sersyncCold: Contestant = {
@@ -32,17 +32,16 @@ export const sersyncCold: Contestant = {
   watches: true,
   unavailable: () =>
     withoutStandby() === undefined ? 'this build has no attribute that turns the standby off' : undefined,
-  start: (task, deadline) => Service.start(task, deadline, withoutStandby() ?? {}),
+  start: (task) => new Service(task, withoutStandby() ?? {}),
 };
 
 class Service implements Running {
-  private constructor(
-    private readonly process: SersyncProcess,
-    private readonly mark: string,
-    readonly watchingAfterMs: number,
-  ) {}
+  readonly #task: Task;
+  readonly #process: SersyncProcess;
+  readonly #mark = randomUUID();
+  readonly #beganAt = performance.now();
 
-  static async start(task: Task, deadline: Deadline, options: Partial<ConfigOptions>): Promise<Service> {
+  constructor(task: Task, options: Partial<ConfigOptions>) {
     const config = join(task.directory, 'confxml.xml');
     writeConfig(config, {
       watch: task.source,
@@ -53,32 +52,27 @@ class Service implements Running {
       ...(task.ssh === undefined ? {} : { ssh: true }),
       ...options,
     });
-    const mark = randomUUID();
-    const begin = performance.now();
-    const started = startSersync({
+    this.#task = task;
+    this.#process = startSersync({
       config,
       stateDirectory: join(task.directory, 'state'),
-      env: { SERSYNC_BENCH: mark, ...(task.ssh === undefined ? {} : { PATH: task.ssh.clientPath }) },
+      env: { SERSYNC_BENCH: this.#mark, ...(task.ssh === undefined ? {} : { PATH: task.ssh.clientPath }) },
     });
-    try {
-      await started.waitForLog('watch:ready', {}, deadline.leftMs);
-      const watchingAfterMs = performance.now() - begin;
-      for (const remote of task.remotes) {
-        await deadline.until(
-          () => started.events('resync:finished').some((line) => isOf(line['remote'], remote.address)),
-          `the first resync of ${remote.address}`,
-          20,
-        );
-      }
-      return new Service(started, mark, watchingAfterMs);
-    } catch (error) {
-      await endProcess(started, mark);
-      throw error;
-    }
   }
 
   get pids(): number[] {
-    return [this.process.pid];
+    return [this.#process.pid];
+  }
+
+  async started(deadline: Deadline): Promise<Started> {
+    await this.#process.waitForLog('watch:ready', {}, deadline.leftMs);
+    const watchingAfterMs = performance.now() - this.#beganAt;
+    for (const { address } of this.#task.remotes) {
+      const isResynced = (): boolean =>
+        this.#process.events('resync:finished').some(({ remote }) => isOf(remote, address));
+      await deadline.until(isResynced, `the first resync of ${address}`, 20);
+    }
+    return { watchingAfterMs, inSyncAfterMs: performance.now() - this.#beganAt };
   }
 
   push(): Promise<void> {
@@ -86,28 +80,24 @@ class Service implements Running {
   }
 
   expectAlive(): void {
-    if (this.process.hasEnded) throw new Error('it has ended by itself');
+    if (this.#process.hasEnded) throw new Error('it has ended by itself');
   }
 
   transcript(): string {
-    return this.process.transcript();
+    return this.#process.transcript();
   }
 
+  /** By SIGTERM; at once when it does not hear, and with it whatever it has left. */
   async stop(): Promise<void> {
-    await endProcess(this.process, this.mark);
+    try {
+      await this.#process.stop('SIGTERM', END_MS);
+    } finally {
+      for (const { pid } of processesOf(`SERSYNC_BENCH=${this.#mark}`, '/nowhere')) signal(pid, 'SIGKILL');
+    }
   }
 }
 
 /** A log names a remote by address, port and module. */
 function isOf(remote: unknown, address: string): boolean {
   return typeof remote === 'string' && remote.split(':')[0] === address;
-}
-
-/** By SIGTERM; at once when it does not hear, and with it whatever it has left. */
-async function endProcess(started: SersyncProcess, mark: string): Promise<void> {
-  try {
-    await started.stop('SIGTERM', END_MS);
-  } finally {
-    for (const { pid } of processesOf(`SERSYNC_BENCH=${mark}`, '/nowhere')) signal(pid, 'SIGKILL');
-  }
 }

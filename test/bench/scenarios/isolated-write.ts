@@ -8,6 +8,7 @@ import type { Turn } from '../turn.js';
 
 /** What the first writes after a start take is not what a service takes that runs for weeks. */
 const UNCOUNTED = 3;
+const QUIET_MS = 300;
 const KILOBYTE = Buffer.alloc(1024, 'content ');
 
 export const isolatedWrites: readonly ScenarioOf[] = [1, 3].map((remotes) => (isQuick) => ({
@@ -25,12 +26,17 @@ export const isolatedWrites: readonly ScenarioOf[] = [1, 3].map((remotes) => (is
   run: async (turn) => {
     await turn.makeSite({ remotes });
     await turn.start();
-    return { lagMs: await writeOneByOne(turn, isQuick ? 4 : 20, turn.site.paths) };
+    return { lagMs: await writeOneByOne(turn, isQuick ? 4 : 20, turn.site.paths, QUIET_MS) };
   },
 }));
 
 /** Writes new files, each when the one before has arrived everywhere and it has been quiet since; returns the lag of each. */
-export async function writeOneByOne(turn: Turn, count: number, targets: readonly string[]): Promise<number[]> {
+export async function writeOneByOne(
+  turn: Turn,
+  count: number,
+  targets: readonly string[],
+  quietMs: number,
+): Promise<number[]> {
   const arrivals = new Arrivals(targets);
   const lags: number[] = [];
   try {
@@ -38,7 +44,7 @@ export async function writeOneByOne(turn: Turn, count: number, targets: readonly
       const name = `file-${index + UNCOUNTED}`;
       const isThere = (): boolean => targets.every((path) => existsSync(join(path, name)));
       // Not in step with anybody's timer.
-      await sleep(300 + turn.random.below(200));
+      await sleep(quietMs + turn.random.below(200));
       writeFileSync(turn.source(name), KILOBYTE);
       const since = performance.now();
       const lag = await turn.measure({ from: name, to: '' }, since, () =>
