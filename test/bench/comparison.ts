@@ -19,8 +19,7 @@ export interface Cell {
   readonly contestant: string;
   /** Undefined: was not measured. */
   readonly value: number | undefined;
-  /** Why not. */
-  readonly reason?: string;
+  readonly state: Standing['state'];
   /** Divided by what the limit has. */
   readonly toLimit?: number;
   /** Divided by what ours has. */
@@ -51,16 +50,14 @@ export function valueOf({ state, rounds }: Standing, row: Row): number | undefin
 function compareRow(scenario: ScenarioResults, row: Row): Compared {
   const values = new Map(scenario.standings.map((standing) => [standing.contestant, valueOf(standing, row)]));
   const [limit, subject] = [LIMIT, SUBJECT].map((name) => values.get(name));
-  const cells = scenario.standings.map(({ contestant, reason, state }): Cell => {
+  const cells = scenario.standings.map(({ contestant, state }): Cell => {
     const value = values.get(contestant);
-    if (value === undefined) {
-      return { contestant, value, reason: state === 'measured' ? 'has no such value' : `${state}: ${reason ?? ''}` };
-    }
     // What is a ratio by itself is no race.
-    if (row.relativeTo !== undefined) return { contestant, value };
+    if (value === undefined || row.relativeTo !== undefined) return { contestant, state, value };
     const [toLimit, toSubject] = [ratio(value, limit), ratio(value, subject)];
     return {
       contestant,
+      state,
       value,
       ...(toLimit === undefined ? {} : { toLimit }),
       ...(toSubject === undefined ? {} : { toSubject }),

@@ -18,11 +18,6 @@ export class Deadline {
     return Math.max(0, this.#end - performance.now());
   }
 
-  /** The same, or a later one that is so far away. */
-  atLeast(ms: number): Deadline {
-    return this.leftMs > ms ? this : new Deadline(ms);
-  }
-
   /** Nobody waits any longer. */
   expire(): void {
     this.#end = 0;

@@ -14,7 +14,7 @@ import type { Row, Values } from './scenario.js';
  */
 export interface Results {
   readonly schema: 1;
-  /** As typed. */
+  /** As typed, without `--json`. */
   readonly command: string;
   /** ISO 8601. */
   readonly startedAt: string;

@@ -8,6 +8,8 @@ export interface RunOptions {
   readonly contestants: readonly Contestant[];
   /** Instead of as many as the scenario has. */
   readonly rounds?: number;
+  /** How long the remotes may take to be the source, once all was measured. */
+  readonly compareMs?: number;
   readonly say: (text: string) => void;
 }
 
@@ -25,7 +27,7 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
       for (const [index, contestant] of options.contestants.entries()) {
         const standing = standings[index]!;
         if (standing.state !== 'measured') continue;
-        await takeTurn(scenario, contestant, round, standing, options.say);
+        await takeTurn(scenario, contestant, round, standing, options);
       }
     }
   } finally {
@@ -45,9 +47,9 @@ async function takeTurn(
   contestant: Contestant,
   round: number,
   standing: Standing,
-  say: (text: string) => void,
+  { say, compareMs }: RunOptions,
 ): Promise<void> {
-  const turn = new Turn(contestant, round, new Deadline(scenario.limitMs));
+  const turn = new Turn(contestant, round, new Deadline(scenario.limitMs), compareMs);
   livingTurns.add(turn);
   try {
     const values = await scenario.run(turn);

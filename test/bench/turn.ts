@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Random } from '../support/random.js';
 import { Arrivals } from './arrival.js';
 import type { Change, Contestant, Running, SshOptions, Started } from './contestant.js';
-import type { Deadline } from './deadline.js';
+import { Deadline } from './deadline.js';
 import { type Remote, Site, type SiteOptions } from './site.js';
 import { type Usage, usageOf } from './usage.js';
 import { untilSame } from './verify.js';
@@ -44,6 +44,7 @@ export class Turn {
     readonly contestant: Contestant,
     readonly round: number,
     readonly deadline: Deadline,
+    private readonly compareMs = COMPARE_MS,
   ) {
     // The same pauses for all contestants of a round.
     this.random = new Random(round);
@@ -122,7 +123,7 @@ export class Turn {
   /** Fails unless the remotes are what the source is. */
   async verify(): Promise<void> {
     this.running.expectAlive();
-    await untilSame(this.site.source, this.site.paths, this.deadline.atLeast(COMPARE_MS));
+    await untilSame(this.site.source, this.site.paths, new Deadline(this.compareMs));
   }
 
   /** Ends the contestant. Idempotent. */

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 import { freePort } from '../../support/rsync-daemon.js';
 import { SshServer } from '../../support/ssh-server.js';
+import { Deadline } from '../deadline.js';
 import { Relay } from '../relay.js';
 import type { ScenarioOf } from '../scenario.js';
 import type { Turn } from '../turn.js';
@@ -53,7 +54,7 @@ async function writeOverSsh(turn: Turn, server: SshServer, count: number): Promi
     const remote = { address, port: relay.at.port, name: target, path: target };
     await turn.start({ remotes: [remote], ssh: server });
     const lags = await writeOneByOne(turn, count, [target], QUIET_MS);
-    await untilSame(source, [target], turn.deadline.atLeast(COMPARE_MS));
+    await untilSame(source, [target], new Deadline(COMPARE_MS));
     return lags;
   } finally {
     await turn.stop();
