@@ -54,8 +54,9 @@ const EMPTY_BYTES = 40;
 const BYTES_PER_NAME = 20;
 
 /**
- * Whether directories hold so many files. Asked again and again it costs one stat a remote until the directory in question
- * is full; only then it is read, and rsync's temporary files, which begin with a dot, do not count.
+ * Waits until directories hold so many files of a size. Asked again and again it costs one stat a remote until the directory in question
+ * is full; only then it is read, and rsync's temporary files, which begin with a dot, do not count. Sizes are looked at last, and
+ * change the time only where one is wrong: who sends files while they are written has to send them again.
  */
 export class Counted {
   readonly #cursors: number[];
@@ -64,8 +65,29 @@ export class Counted {
     private readonly roots: readonly string[],
     private readonly directories: readonly string[],
     private readonly filesInEach: number,
+    private readonly bytes: number,
   ) {
     this.#cursors = roots.map(() => 0);
+  }
+
+  /** Returns when the last file was seen to be there. */
+  async until(deadline: Deadline): Promise<number> {
+    const everyMs = 2;
+    const at = await deadline.until(
+      () => this.isComplete(),
+      () => this.describe(),
+      everyMs,
+    );
+    let wrong = this.#files().filter((file) => sizeOf(file) !== this.bytes);
+    if (wrong.length === 0) return at;
+    return await deadline.until(
+      () => {
+        wrong = wrong.filter((file) => sizeOf(file) !== this.bytes);
+        return wrong.length === 0;
+      },
+      () => `${wrong.length} files have not ${this.bytes} bytes, the first is ${wrong[0] ?? ''}`,
+      everyMs,
+    );
   }
 
   isComplete(): boolean {
@@ -77,27 +99,39 @@ export class Counted {
     const states = this.roots.map((root, index) => {
       const directory = this.directories[this.#cursors[index]!];
       if (directory === undefined) return 'complete';
-      const files = countFiles(join(root, directory));
+      const files = filesIn(join(root, directory)).length;
       return `${files} of ${this.filesInEach} files in ${directory} (${this.#cursors[index]!} of ${this.directories.length} directories complete)`;
     });
     return states.join('; ');
+  }
+
+  #files(): string[] {
+    return this.roots.flatMap((root) =>
+      this.directories.flatMap((directory) =>
+        filesIn(join(root, directory)).map((name) => join(root, directory, name)),
+      ),
+    );
   }
 
   #isComplete(root: string, index: number): boolean {
     for (; this.#cursors[index]! < this.directories.length; this.#cursors[index]!++) {
       const directory = join(root, this.directories[this.#cursors[index]!]!);
       if (namesIn(directory) < this.filesInEach) return false;
-      if (countFiles(directory) !== this.filesInEach) return false;
+      if (filesIn(directory).length !== this.filesInEach) return false;
     }
     return true;
   }
 }
 
-function namesIn(directory: string): number {
-  const size = lstatSync(directory, { throwIfNoEntry: false })?.size ?? EMPTY_BYTES;
-  return (size - EMPTY_BYTES) / BYTES_PER_NAME;
+/** Of a file on a remote; undefined while it is not there. */
+export function sizeOf(file: string): number | undefined {
+  return lstatSync(file, { throwIfNoEntry: false })?.size;
 }
 
-function countFiles(directory: string): number {
-  return existsSync(directory) ? readdirSync(directory).filter((name) => !name.startsWith('.')).length : 0;
+function namesIn(directory: string): number {
+  return ((sizeOf(directory) ?? EMPTY_BYTES) - EMPTY_BYTES) / BYTES_PER_NAME;
+}
+
+function filesIn(directory: string): string[] {
+  return existsSync(directory) ? readdirSync(directory).filter((name) => !name.startsWith('.')) : [];
 }

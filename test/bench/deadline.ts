@@ -9,6 +9,7 @@ export type Awaited = string | (() => string);
 /** How long a contestant has for its turn. */
 export class Deadline {
   #end: number;
+  #isExpired = false;
 
   constructor(private readonly limitMs: number) {
     this.#end = performance.now() + limitMs;
@@ -20,12 +21,14 @@ export class Deadline {
 
   /** Nobody waits any longer. */
   expire(): void {
+    this.#isExpired = true;
     this.#end = 0;
   }
 
   /** Fails when the time is over. */
   check(awaited: Awaited): void {
     if (this.leftMs > 0) return;
+    if (this.#isExpired) throw new TimedOut('the turn was ended');
     const what = typeof awaited === 'string' ? awaited : awaited();
     throw new TimedOut(`not within ${(this.limitMs / 1000).toFixed(0)} s: ${what}`);
   }

@@ -2,7 +2,7 @@ import { randomFillSync } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-const KILOBYTE = 1024;
+export const KILOBYTE = 1024;
 const CHUNK_BYTES = 4 << 20;
 
 /** Directories with the same number of files in each. */

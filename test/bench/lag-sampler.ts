@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { sizeOf } from './arrival.js';
 import { TimedOut } from './deadline.js';
 
 /** So many are looked at each time for a remote: when more are outstanding, their lag is long and need not be as exact. */
@@ -15,7 +15,11 @@ export class LagSampler {
   readonly #outstanding: Map<string, number>[];
   readonly #lags: number[][];
 
-  constructor(private readonly remotes: readonly string[]) {
+  /** `bytes`: the size of every file, without which it has not arrived. */
+  constructor(
+    private readonly remotes: readonly string[],
+    private readonly bytes: number,
+  ) {
     this.#outstanding = remotes.map(() => new Map<string, number>());
     this.#lags = remotes.map(() => []);
   }
@@ -51,7 +55,7 @@ export class LagSampler {
     for (const [name, at] of outstanding) {
       if (left-- === 0) break;
       outstanding.delete(name);
-      if (existsSync(join(remote, name))) this.#lags[index]!.push(performance.now() - at);
+      if (sizeOf(join(remote, name)) === this.bytes) this.#lags[index]!.push(performance.now() - at);
       // To the end of the line, so that the next look begins with the others.
       else outstanding.set(name, at);
     }

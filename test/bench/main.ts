@@ -2,14 +2,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 import type { Contestant } from './contestant.js';
-import { CONTESTANTS } from './contestants/index.js';
+import { CONTESTANTS, SUBJECT } from './contestants/index.js';
 import { describeMachine } from './machine.js';
 import { writeDocumentation } from './render.js';
 import type { Results } from './results.js';
-import { livingTurns, runScenario } from './runner.js';
+import { runScenario } from './runner.js';
 import type { Scenario } from './scenario.js';
 import { SCENARIOS } from './scenarios/index.js';
-import { Site } from './site.js';
 import { scenarioTable } from './table.js';
 
 function usage(): string {
@@ -32,7 +31,7 @@ ${contestants.join('\n')}
 `;
 }
 
-/** `npm run bench`: exit code 0 when all was measured, 1 when ours was not in a scenario, 2 when not understood. */
+/** `npm run bench`: exit code 0 when ours was measured in every scenario, 1 when it failed in one or the run was interrupted, 2 when not understood. */
 export async function main(argv: readonly string[], root: string): Promise<number> {
   let options: Options;
   try {
@@ -49,12 +48,12 @@ export async function main(argv: readonly string[], root: string): Promise<numbe
     writeDocumentation(JSON.parse(readFileSync(options.render, 'utf8')) as Results, root);
     return 0;
   }
-  leaveNothingOnSignal();
   return await measure(argv, options);
 }
 
 async function measure(argv: readonly string[], options: Options): Promise<number> {
   const { contestants, scenarios, rounds, json, isQuick } = options;
+  const signal = abortOnSignal();
   const beganAt = performance.now();
   const say = (text: string): void => void process.stdout.write(`${elapsed(beganAt)} ${text}\n`);
   const results: Results = {
@@ -72,13 +71,22 @@ async function measure(argv: readonly string[], options: Options): Promise<numbe
   }
   for (const scenario of scenarios) {
     say(`${scenario.name}: ${scenario.description}`);
-    const measured = await runScenario(scenario, { contestants, say, ...(rounds === undefined ? {} : { rounds }) });
+    const measured = await runScenario(scenario, {
+      contestants,
+      say,
+      signal,
+      ...(rounds === undefined ? {} : { rounds }),
+    });
+    // What is not finished is no result.
+    if (signal.aborted) return 1;
     results.scenarios.push(measured);
     process.stdout.write(`\n${scenarioTable(measured)}\n\n`);
     if (json !== undefined) writeFileSync(json, JSON.stringify(results));
   }
-  const subjects = results.scenarios.flatMap(({ standings }) => standings.slice(0, 1));
-  return subjects.every(({ state }) => state === 'measured' || state === 'left out') ? 0 : 1;
+  const subjects = results.scenarios.flatMap(({ standings }) =>
+    standings.filter(({ contestant }) => contestant === SUBJECT),
+  );
+  return subjects.every(({ state }) => state === 'measured') ? 0 : 1;
 }
 
 /** As typed, but for the name of the file, which says nothing to others. */
@@ -136,17 +144,15 @@ function chosen<Item extends { readonly name: string }>(list: string | undefined
   return all.filter(({ name }) => names.includes(name));
 }
 
-/** What an interrupted run has started goes with it. */
-function leaveNothingOnSignal(): void {
+/** What an interrupted run has started goes with it. A second signal ends the program at once. */
+function abortOnSignal(): AbortSignal {
+  const controller = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.once(name, () => {
-      void (async () => {
-        await Promise.allSettled([...livingTurns].map((turn) => turn.end()));
-        await Promise.allSettled([...Site.living].map((site) => site.close()));
-        process.exit(1);
-      })();
+      controller.abort();
     });
   }
+  return controller.signal;
 }
 
 function elapsed(since: number): string {

@@ -66,14 +66,16 @@ npm run bench -- --help                        all options, scenarios and contes
   limits and log each file, alike for all.
 - Contestants take turns, round by round. In its turn a contestant is alone, on trees of its own, newly started; it has answered
   probes and had time to settle before anything is timed, and writes and bursts before those that count warm it up.
-- A time ends when a file is *visible under its name on the remote*, seen by the same eyes for all. For bare rsync this is a
-  little before its process ends. Where a contestant is fast the eyes are the kernel's events on the target's directory; a burst
-  is watched by one stat for each remote every 2 ms (on tmpfs the size of a directory tells the number of names in it), and then
-  counted; under steady load up to 50 files a second are looked for every millisecond, and the others are not looked at.
+- A time ends when a file is *visible on the remote, under its name and with its size*, seen by the same eyes for all. For bare
+  rsync this is a little before its process ends. Single files and removals are seen by the kernel's events on the target's
+  directory. A burst is watched by one stat for each remote every 2 ms (on tmpfs the size of a directory tells the number of
+  names in it), then the files are counted and their sizes looked at. Under steady load up to 50 files a second are looked for
+  every millisecond, and the others are not looked at.
 - Bytes are counted by a relay between contestant and daemon, in both directions, with rsync's protocol and without TCP's headers.
-- After each turn the remotes are compared with the source: names, types, sizes, times, and content (of 20,000 files at most). A
-  file that is missing or wrong is a failure, whatever the time was. A contestant that fails or times out is shown as such, has no
-  numbers in that scenario, and is not tried in its later rounds.
+- After each turn the remotes are compared with the source: names, types, sizes, times to the second as rsync compares them, and
+  content (of 20,000 files at most); only \`start\` compares nothing but its probes. A file that is missing or wrong is a failure,
+  whatever the time was. A contestant that fails or times out is shown as such, has no numbers in that scenario, and is not tried
+  in its later rounds.
 - Percentiles are the nearest rank of the values of all rounds together, medians as well.
 - The delay of ssh is made by a relay, not by \`tc netem\`, which not every kernel has.
 - A missing program leaves its contestant out, with the reason: \`apt-get install rsync lsyncd inotify-tools openssh-server\`.

@@ -10,11 +10,10 @@ export interface RunOptions {
   readonly rounds?: number;
   /** How long the remotes may take to be the source, once all was measured. */
   readonly compareMs?: number;
+  /** No turn begins after that, and the one under way ends. */
+  readonly signal?: AbortSignal;
   readonly say: (text: string) => void;
 }
-
-/** Turns that are under way, to be ended when the run is interrupted. */
-export const livingTurns = new Set<Turn>();
 
 /** Runs a scenario: in each round every contestant has a turn, so that whatever the machine does meets all of them. */
 export async function runScenario(scenario: Scenario, options: RunOptions): Promise<ScenarioResults> {
@@ -26,7 +25,7 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
     for (let round = 1; round <= rounds; round++) {
       for (const [index, contestant] of options.contestants.entries()) {
         const standing = standings[index]!;
-        if (standing.state !== 'measured') continue;
+        if (standing.state !== 'measured' || options.signal?.aborted === true) continue;
         await takeTurn(scenario, contestant, round, standing, options);
       }
     }
@@ -47,10 +46,13 @@ async function takeTurn(
   contestant: Contestant,
   round: number,
   standing: Standing,
-  { say, compareMs }: RunOptions,
+  { say, compareMs, signal }: RunOptions,
 ): Promise<void> {
   const turn = new Turn(contestant, round, new Deadline(scenario.limitMs), compareMs);
-  livingTurns.add(turn);
+  const expire = (): void => {
+    turn.deadline.expire();
+  };
+  signal?.addEventListener('abort', expire);
   try {
     const values = await scenario.run(turn);
     expectValues(scenario, values);
@@ -64,7 +66,7 @@ async function takeTurn(
     say(`${scenario.name}, round ${round}, ${contestant.name} ${standing.state}: ${message}\n${turn.transcript()}`);
   } finally {
     await turn.end();
-    livingTurns.delete(turn);
+    signal?.removeEventListener('abort', expire);
   }
 }
 

@@ -35,9 +35,6 @@ export interface SiteOptions {
 export class Site {
   readonly source: string;
   readonly remotes: SiteRemote[] = [];
-  /** Sites that were made and are not closed. */
-  static readonly living = new Set<Site>();
-
   private constructor(readonly directory: string) {
     this.source = join(directory, 'source');
     mkdirSync(this.source);
@@ -46,7 +43,6 @@ export class Site {
   static async make({ remotes, isMetered = false }: SiteOptions): Promise<Site> {
     if (!isInMemory()) throw new Error(`${MEMORY} is no tmpfs: the benchmark measures no disks`);
     const site = new Site(realpathSync(mkdtempSync(join(MEMORY, 'sersync-bench-'))));
-    Site.living.add(site);
     try {
       await site.#startRemotes(remotes, isMetered);
       return site;
@@ -73,7 +69,6 @@ export class Site {
   }
 
   async close(): Promise<void> {
-    Site.living.delete(this);
     for (const { relay, daemon } of this.remotes) {
       await relay?.close();
       await daemon.stop();

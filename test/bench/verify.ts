@@ -1,4 +1,4 @@
-import { type Dirent, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { type Dirent, lstatSync, readdirSync, readFileSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Deadline } from './deadline.js';
@@ -7,8 +7,8 @@ import type { Deadline } from './deadline.js';
 const FILES_READ = 20_000;
 
 /**
- * Resolves once every remote holds what the source holds and nothing besides: names, types, sizes, times, content. What was
- * lost or is wrong makes a scenario fail instead of being counted as fast.
+ * Resolves once every remote holds what the source holds and nothing besides: names, types, sizes, times to the second,
+ * content. What was lost or is wrong makes a scenario fail instead of being counted as fast.
  */
 export async function untilSame(source: string, remotes: readonly string[], deadline: Deadline): Promise<void> {
   let found: string | undefined;
@@ -46,12 +46,20 @@ function differenceOf(source: string, remote: string, here: ReadonlyMap<string, 
     );
     if (one === undefined || two === undefined) return `${path} has just gone`;
     if (one.size !== two.size) return `${path} has ${two.size} bytes, not ${one.size}`;
-    if (one.mtimeMs !== two.mtimeMs) return `${path} has another time`;
+    if (secondOf(one) !== secondOf(two)) return `${path} has another time`;
     if (countdown-- > 0) continue;
     countdown = step - 1;
     if (!readFileSync(join(source, path)).equals(readFileSync(join(remote, path)))) return `${path} has other content`;
   }
   return undefined;
+}
+
+/**
+ * As exact as rsync's own comparison is by default: what is sent while it is being written may keep a time that is wrong
+ * by milliseconds, and its content is right.
+ */
+function secondOf({ mtimeMs }: Stats): number {
+  return Math.floor(mtimeMs / 1_000);
 }
 
 /** The paths below a directory. One that goes away under our eyes is not there. */

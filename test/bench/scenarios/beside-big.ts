@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { TimedOut } from '../deadline.js';
-import { writeLargeFile } from '../files.js';
+import { KILOBYTE, writeLargeFile } from '../files.js';
 import { LagSampler } from '../lag-sampler.js';
 import type { Row, ScenarioOf } from '../scenario.js';
 import type { Turn } from '../turn.js';
@@ -13,7 +13,7 @@ const MEGABYTE = 1_000_000;
 const BWLIMIT = 20_000;
 /** Between two small files, on the average. */
 const PAUSE_MS = 250;
-const KILOBYTE = Buffer.alloc(1024, 'content ');
+const CONTENT = Buffer.alloc(KILOBYTE, 'content ');
 
 /** Small files are written at their times whether those before have arrived or not: who is slow must not be asked less. */
 export const besideBigFile: ScenarioOf = (isQuick) => {
@@ -56,7 +56,7 @@ export const besideBigFile: ScenarioOf = (isQuick) => {
 
 /** Writes one after another while `goesOn`; returns the lag of each. */
 async function writeSmall(turn: Turn, prefix: string, goesOn: (written: number) => boolean): Promise<number[]> {
-  const sampler = new LagSampler(turn.site.paths);
+  const sampler = new LagSampler(turn.site.paths, KILOBYTE);
   const pushes: Promise<void>[] = [];
   const lookUntil = async (at: number): Promise<void> => {
     while (performance.now() < at) {
@@ -67,7 +67,7 @@ async function writeSmall(turn: Turn, prefix: string, goesOn: (written: number) 
   for (let written = 0; goesOn(written); written++) {
     turn.deadline.check('the large file on the remote');
     const name = `${prefix}-${written}`;
-    writeFileSync(turn.source(name), KILOBYTE);
+    writeFileSync(turn.source(name), CONTENT);
     sampler.closed(name, performance.now());
     pushes.push(turn.push({ from: name, to: '' }));
     await lookUntil(performance.now() + PAUSE_MS / 2 + turn.random.below(PAUSE_MS));

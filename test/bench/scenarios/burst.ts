@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Counted } from '../arrival.js';
-import { makeDirectories, shapeOf, writeFiles } from '../files.js';
+import { KILOBYTE, makeDirectories, shapeOf, writeFiles } from '../files.js';
 import type { ScenarioOf } from '../scenario.js';
 
 const REMOTES = 3;
@@ -22,13 +22,8 @@ export const bursts: readonly ScenarioOf[] = [1_000, 10_000, 100_000].map((full)
       const burst = async (name: string, shape: ReturnType<typeof shapeOf>): Promise<number> => {
         writeFiles(turn.site.source, shape);
         const since = performance.now();
-        const counted = new Counted(turn.site.paths, shape.directories, shape.filesInEach);
-        return await turn.measure({ from: `${name}/`, to: `${name}/` }, since, () =>
-          turn.deadline.until(
-            () => counted.isComplete(),
-            () => counted.describe(),
-          ),
-        );
+        const counted = new Counted(turn.site.paths, shape.directories, shape.filesInEach, KILOBYTE);
+        return await turn.measure({ from: `${name}/`, to: `${name}/` }, since, () => counted.until(turn.deadline));
       };
       const [warmUp, counted] = [shapeOf('warm-up', WARM_UP_FILES), shapeOf('burst', files)];
       // They are there before: what is measured is files.

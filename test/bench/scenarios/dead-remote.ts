@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Counted } from '../arrival.js';
-import { makeDirectories, shapeOf, writeFiles } from '../files.js';
+import { KILOBYTE, makeDirectories, shapeOf, writeFiles } from '../files.js';
 import type { Row, ScenarioOf } from '../scenario.js';
 import type { SiteRemote } from '../site.js';
 import type { Turn } from '../turn.js';
@@ -93,18 +93,9 @@ async function burst(turn: Turn, state: State, files: number): Promise<number> {
     await sleep(NOTICED_MS);
     writeFiles(site.source, shape);
     const since = performance.now();
-    const counted = new Counted(living, shape.directories, shape.filesInEach);
+    const counted = new Counted(living, shape.directories, shape.filesInEach, KILOBYTE);
     const everywhere = state === 'alive' ? undefined : LIVING;
-    lag = await turn.measure(
-      change,
-      since,
-      () =>
-        deadline.until(
-          () => counted.isComplete(),
-          () => counted.describe(),
-        ),
-      everywhere,
-    );
+    lag = await turn.measure(change, since, () => counted.until(deadline), everywhere);
   } finally {
     await STATES[state].end(fourth);
   }
@@ -118,12 +109,8 @@ async function catchUp(turn: Turn, state: State, files: number): Promise<void> {
   const [shape, path] = [shapeOf(state, files), site.paths[REMOTES - 1]!];
   await turn.push({ from: '', to: '' });
   await mark(turn, `${state}-ends`, site.paths);
-  const counted = new Counted([path], shape.directories, shape.filesInEach);
-  await deadline.until(
-    () => counted.isComplete(),
-    () => `the remote that was dead catches up: ${counted.describe()}`,
-    20,
-  );
+  const counted = new Counted([path], shape.directories, shape.filesInEach, KILOBYTE);
+  await counted.until(deadline);
   await sleep(QUIET_MS);
 }
 

@@ -1,15 +1,16 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { Arrivals } from '../arrival.js';
+import { Arrivals, sizeOf } from '../arrival.js';
+import { KILOBYTE } from '../files.js';
 import type { ScenarioOf } from '../scenario.js';
 import type { Turn } from '../turn.js';
 
 /** What the first writes after a start take is not what a service takes that runs for weeks. */
 const UNCOUNTED = 3;
 const QUIET_MS = 300;
-const KILOBYTE = Buffer.alloc(1024, 'content ');
+const CONTENT = Buffer.alloc(KILOBYTE, 'content ');
 
 export const isolatedWrites: readonly ScenarioOf[] = [1, 3].map((remotes) => (isQuick) => ({
   name: `isolated-${remotes}`,
@@ -42,10 +43,10 @@ export async function writeOneByOne(
   try {
     for (let index = -UNCOUNTED; index < count; index++) {
       const name = `file-${index + UNCOUNTED}`;
-      const isThere = (): boolean => targets.every((path) => existsSync(join(path, name)));
+      const isThere = (): boolean => targets.every((path) => sizeOf(join(path, name)) === KILOBYTE);
       // Not in step with anybody's timer.
       await sleep(quietMs + turn.random.below(200));
-      writeFileSync(turn.source(name), KILOBYTE);
+      writeFileSync(turn.source(name), CONTENT);
       const since = performance.now();
       const lag = await turn.measure({ from: name, to: '' }, since, () =>
         arrivals.until(isThere, turn.deadline, `${name} on every remote`),

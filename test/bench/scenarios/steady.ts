@@ -2,7 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { LagSampler } from '../lag-sampler.js';
-import { makeDirectories } from '../files.js';
+import { KILOBYTE, makeDirectories } from '../files.js';
 import type { Row, ScenarioOf, Values } from '../scenario.js';
 import type { Turn } from '../turn.js';
 
@@ -12,7 +12,7 @@ const DIRECTORIES = Array.from({ length: 100 }, (_, index) => `directory-${index
 const SAMPLES_PER_SECOND = 50;
 /** What is written late was written at another rate. */
 const LATE = 1.1;
-const KILOBYTE = Buffer.alloc(1024, 'content ');
+const CONTENT = Buffer.alloc(KILOBYTE, 'content ');
 
 export const steadyChanges: readonly ScenarioOf[] = [50, 500, 5_000].map((rate) => (isQuick) => {
   const seconds = isQuick ? 4 : 60;
@@ -46,7 +46,7 @@ function rowsOf(label: string): Row[] {
 }
 
 async function changeSteadily(turn: Turn, rate: number, seconds: number): Promise<Values> {
-  const sampler = new LagSampler(turn.site.paths);
+  const sampler = new LagSampler(turn.site.paths, KILOBYTE);
   const sampleEvery = Math.max(1, Math.round(rate / SAMPLES_PER_SECOND));
   const before = turn.usage();
   const begin = performance.now();
@@ -83,6 +83,6 @@ async function changeSteadily(turn: Turn, rate: number, seconds: number): Promis
 
 function writeAndClose(path: string): void {
   const file = openSync(path, 'w');
-  writeSync(file, KILOBYTE);
+  writeSync(file, CONTENT);
   closeSync(file);
 }

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { Arrivals, Counted } from '../../bench/arrival.js';
@@ -25,7 +26,7 @@ afterEach(() => {
 
 describe('a burst is complete', () => {
   it('when every directory of every remote holds all files', () => {
-    const counted = new Counted([one, two], ['d-1'], 2);
+    const counted = new Counted([one, two], ['d-1'], 2, 7);
     write('d-1/a', one, two);
     write('d-1/b', one);
     expect(counted.isComplete()).toBe(false);
@@ -35,21 +36,35 @@ describe('a burst is complete', () => {
   });
 
   it('not when a temporary file of rsync stands for the one that is missing', () => {
-    const counted = new Counted([one], ['d-1'], 2);
+    const counted = new Counted([one], ['d-1'], 2, 7);
     write('d-1/a', one);
     write('d-1/.b.X7fT3a', one);
     expect(counted.isComplete()).toBe(false);
   });
 
+  it('not when a file is there in part, as it was sent while it was written', async () => {
+    const counted = new Counted([one], ['d-1'], 2, 7);
+    write('d-1/a', one);
+    write('d-1/b', one, 'cont');
+    await expect(counted.until(new Deadline(30))).rejects.toThrow(
+      `1 files have not 7 bytes, the first is ${one}/d-1/b`,
+    );
+    const complete = counted.until(new Deadline(5_000));
+    await sleep(20);
+    const before = performance.now();
+    write('d-1/b', one);
+    expect(await complete).toBeGreaterThan(before);
+  });
+
   it('not when a directory is missing', () => {
-    expect(new Counted([one], ['d-1', 'd-2'], 0).isComplete()).toBe(true);
-    expect(new Counted([one], ['d-2'], 1).isComplete()).toBe(false);
+    expect(new Counted([one], ['d-1', 'd-2'], 0, 7).isComplete()).toBe(true);
+    expect(new Counted([one], ['d-2'], 1, 7).isComplete()).toBe(false);
   });
 });
 
 describe('the lag of sampled files', () => {
   it('is told for each remote, from the close', () => {
-    const sampler = new LagSampler([one, two]);
+    const sampler = new LagSampler([one, two], 7);
     sampler.closed('d-1/a', performance.now() - 1_000);
     write('d-1/a', one);
     sampler.look();
@@ -61,7 +76,7 @@ describe('the lag of sampled files', () => {
   });
 
   it('is told for none while one has not arrived', () => {
-    const sampler = new LagSampler([one, two]);
+    const sampler = new LagSampler([one, two], 7);
     sampler.closed('d-1/a', performance.now());
     write('d-1/a', one);
     sampler.look();
@@ -69,8 +84,16 @@ describe('the lag of sampled files', () => {
     expect(() => sampler.lags).toThrow('1 of the sampled files have not arrived, the first is d-1/a');
   });
 
+  it('is told for none that is there in part', () => {
+    const sampler = new LagSampler([one], 7);
+    sampler.closed('d-1/a', performance.now());
+    write('d-1/a', one, 'cont');
+    sampler.look();
+    expect(sampler.missing).toBe(1);
+  });
+
   it('is found behind many that do not arrive', () => {
-    const sampler = new LagSampler([one]);
+    const sampler = new LagSampler([one], 7);
     for (let index = 0; index < 1_000; index++) sampler.closed(`d-1/missing-${index}`, performance.now());
     sampler.closed('d-1/a', performance.now());
     write('d-1/a', one);
