@@ -1,27 +1,4 @@
-/**
- * `npm run soak`: compiles the harness into a directory of its own, as Node 20 runs no TypeScript, and runs it on `dist/`.
- * Options: `npm run soak -- --help`.
- */
-import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import process from 'node:process';
-import { pathToFileURL } from 'node:url';
+/** `npm run soak`. Options: `npm run soak -- --help`. */
+import { runHarness } from '../support/run-harness.mjs';
 
-const root = resolve(import.meta.dirname, '../..');
-const directory = mkdtempSync(join(tmpdir(), 'sersync-soak-harness-'));
-process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
-
-const compiler = join(root, 'node_modules/.bin/tsc');
-const compiled = spawnSync(compiler, ['-p', join(root, 'test/soak/tsconfig.json'), '--outDir', directory], {
-  stdio: 'inherit',
-});
-if (compiled.status !== 0) process.exit(1);
-writeFileSync(join(directory, 'package.json'), '{"type":"module"}');
-copyFileSync(join(root, 'test/soak/inside.mjs'), join(directory, 'test/soak/inside.mjs'));
-
-process.env['SERSYNC_DIST'] ??= join(root, 'dist');
-process.setSourceMapsEnabled(true);
-const { main } = await import(pathToFileURL(join(directory, 'test/soak/main.js')).href);
-process.exit(await main(process.argv.slice(2)));
+await runHarness('soak', ['test/soak/inside.mjs']);
