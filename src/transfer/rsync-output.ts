@@ -63,7 +63,10 @@ export interface ComplaintContext {
   readonly onlyCompares?: boolean;
 }
 
-export type Complaints = Pick<RunReport, 'complaints' | 'messages' | 'extraneous' | 'unreadable' | 'names'>;
+export type Complaints = Pick<RunReport, 'complaints' | 'messages' | 'extraneous' | 'unreadable' | 'names'> & {
+  /** Files that changed while they were sent, so that rsync sends them again in the same run; bounded. */
+  readonly sentTwice: readonly RelativePath[];
+};
 
 /** What the lines of stderr (latin1, without their ends) say. */
 export function parseComplaints(lines: Iterable<string>, context: ComplaintContext): Complaints {
@@ -84,6 +87,9 @@ const UNREADABLE = 'IO error encountered -- skipping file deletion';
  */
 const NOT_DELETED = 'cannot delete non-empty directory: ';
 
+/** rsync complains with ERROR if that fails too. */
+const SENT_AGAIN = /^WARNING: (.*) failed verification -- update .* \((?:will|may) try again\)\.$/s;
+
 const MAX_COMPLAINTS = 10_000;
 const MAX_MESSAGES = 50;
 
@@ -95,6 +101,7 @@ export class ComplaintReader {
   readonly #context: ComplaintContext;
   readonly #complaints = new Map<string, Complaint>();
   readonly #messages: string[] = [];
+  readonly #sentTwice: RelativePath[] = [];
   #extraneous = 0;
   #unreadable = false;
   #names = 0;
@@ -123,6 +130,12 @@ export class ComplaintReader {
       this.#names = Number(statistics[1] ?? this.#names);
       return;
     }
+    const again = SENT_AGAIN.exec(bytes);
+    if (again !== null) {
+      const path = claim(again[1] ?? '', this.#context);
+      if (path !== undefined && this.#sentTwice.length < MAX_COMPLAINTS) this.#sentTwice.push(path);
+      return;
+    }
     const finding = classify(bytes, this.#context);
     if (finding === 'nothing') return;
     const text = display(bytes);
@@ -140,6 +153,7 @@ export class ComplaintReader {
       extraneous: this.#extraneous,
       unreadable: this.#unreadable,
       names: this.#names,
+      sentTwice: this.#sentTwice,
     };
   }
 
@@ -168,8 +182,6 @@ type Reading = Finding | 'message' | 'nothing';
 /** Lines that are no system error: their form, what they mean, and whose name follows. */
 const PLAIN_LINES: readonly { pattern: RegExp; kind: ComplaintKind | 'nothing'; names?: 'source' }[] = [
   { pattern: /^\*\*\* Skipping any contents from this failed directory \*\*\*$/, kind: 'nothing' },
-  // rsync sends it again by itself, and complains with ERROR if that fails too.
-  { pattern: /^WARNING: (.*) failed verification -- update .* \((?:will|may) try again\)\.$/s, kind: 'nothing' },
   { pattern: /^ERROR: (.*) failed verification -- update .*\.$/s, kind: 'lost' },
   { pattern: /^(?:file|directory) has vanished: "(.*)"(?: \(in [^"]*\))?$/s, kind: 'vanished', names: 'source' },
   { pattern: /^WARNING: parent dir is absent in the file list: (.*)$/s, kind: 'vanished' },

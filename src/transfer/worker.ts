@@ -41,7 +41,7 @@ import {
 import { namesAsArguments } from './source-args.js';
 import { startRsync, type WaitingRsync } from './rsync-process.js';
 import { withRulesFile } from './rules-file.js';
-import { ComplaintReader, OUT_FORMAT, parseItemized } from './rsync-output.js';
+import { ComplaintReader, OUT_FORMAT, parseItemized, type Complaints } from './rsync-output.js';
 import { unpackTask, type PackedTask } from './packed-task.js';
 import { identify, Source, type RootIdentity } from './source.js';
 import { listUnwanted, removeUnwanted, withoutObstructed, type RuleRuns } from './spare-excluded.js';
@@ -782,11 +782,15 @@ function* nameLists(chunks: Iterable<RelativePath[]>): Generator<Buffer> {
   for (const paths of chunks) yield nameList(paths);
 }
 
-/** A file that changed while it was sent is no use as it arrived: with `--partial-dir` it waits there for the next try. */
-function partsKept(complaints: readonly Complaint[]): RelativePath[] {
-  return complaints.flatMap(({ path, text }) =>
+/**
+ * A file that changed while it was sent is no use as it arrived: with `--partial-dir` it waits there for the next try. rsync
+ * makes one itself, and leaves the part when the file is gone by then (3.5.0; it says "discarded" all the same).
+ */
+function partsKept({ complaints, sentTwice }: Complaints): RelativePath[] {
+  const kept = complaints.flatMap(({ path, text }) =>
     path !== undefined && text.includes(PUT_INTO_PARTIAL_DIR) ? [path] : [],
   );
+  return [...kept, ...sentTwice];
 }
 
 /** An rsync that has waited, and the directory that it was told of. */
@@ -896,7 +900,7 @@ async function runTask(
   const exit = await run.done;
   // A task may run several, one after the other. No message can arrive between two: they follow in one turn.
   port.off('message', cancel);
-  const said = complaints.result();
+  const { sentTwice, ...said } = complaints.result();
   return {
     ...NO_RUN,
     ...exit,
@@ -905,7 +909,7 @@ async function runTask(
     ...said,
     changed,
     unnamed: changes - changed.length,
-    cutOff: [...(cameToItsEnd(exit) ? [] : sentLast.slice(-CUT_OFF_AT_MOST)), ...partsKept(said.complaints)],
+    cutOff: [...(cameToItsEnd(exit) ? [] : sentLast.slice(-CUT_OFF_AT_MOST)), ...partsKept({ ...said, sentTwice })],
     filesSent,
     bytesSent,
     durationMs: performance.now() - startedAt,

@@ -119,6 +119,14 @@ it('a file that changed while it was sent may have left a part, though the run w
   expect(judge(report, { deletes: true })).toMatchObject({ kind: 'partial', failed: [{ path: 'd/f' }] });
 });
 
+it('one that rsync was to send again, and that was gone by then, may have left a part as well', async () => {
+  plant(bench.source, ['d/f']);
+  const said = 'WARNING: d/f failed verification -- update discarded (will try again).';
+  const rsync = bench.script(`echo '${said}' >&2; exit 24`);
+  const report = await bench.run(treesOf(['d']), { context: { rsync } });
+  expect(report.cutOff).toEqual(['d/f']);
+});
+
 describe('a part that waits', () => {
   beforeEach(() => {
     plant(bench.source, ['d/big']);

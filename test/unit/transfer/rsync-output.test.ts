@@ -298,7 +298,7 @@ describe('names', () => {
   });
 });
 
-const NOTHING_SAID = { complaints: [], messages: [], extraneous: 0, unreadable: false, names: 0 };
+const NOTHING_SAID = { complaints: [], messages: [], extraneous: 0, unreadable: false, names: 0, sentTwice: [] };
 
 describe('other lines', () => {
   test.each([
@@ -328,10 +328,14 @@ describe('other lines', () => {
   test.each([
     '',
     '*** Skipping any contents from this failed directory ***',
-    'WARNING: d/x failed verification -- update discarded (will try again).',
     'rsync: [generator] failed to open "/x" (in modc), continuing: Permission denied (13)',
   ])('say nothing by themselves: %j', (line) => {
     expect(parseComplaints([line], everything)).toEqual(NOTHING_SAID);
+  });
+
+  test('what rsync sends again by itself is no complaint, and told', () => {
+    const line = 'WARNING: d/x failed verification -- update discarded (will try again).';
+    expect(parseComplaints([line], everything)).toEqual({ ...NOTHING_SAID, sentTwice: ['d/x'] });
   });
 
   test('a failure that names nothing counts as a loss of something', () => {
