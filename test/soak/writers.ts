@@ -2,6 +2,7 @@ import {
   chmodSync,
   closeSync,
   existsSync,
+  fstatSync,
   ftruncateSync,
   futimesSync,
   linkSync,
@@ -70,6 +71,9 @@ const NAMES: readonly RelativePath[] = [
 /** The directory that no writer touches. */
 export const UNTOUCHED = 'untouched';
 const UNTOUCHED_NAME = Buffer.from(UNTOUCHED);
+
+/** Inodes of files that a writer holds open: changed through a name that is gone by then, they would change without an event. */
+const heldOpen = new Set<number>();
 
 const MODES = [0o644, 0o600, 0o755, 0o640, 0o444, 0o700, 0o000];
 
@@ -339,7 +343,7 @@ const OPERATIONS: readonly Operation[] = [
     name: 'hard link',
     weight: 2,
     run: (hand) => {
-      const [path, other] = [hand.file(), hand.place()];
+      const [path, other] = [hand.pick((stats) => stats.isFile() && !heldOpen.has(stats.ino)), hand.place()];
       hand.note('links', path, other);
       linkSync(hand.at(path), hand.at(other));
     },
@@ -382,6 +386,8 @@ const OPERATIONS: readonly Operation[] = [
       const path = hand.place();
       hand.note('opens for long', path);
       const file = openSync(hand.at(path), 'a');
+      const { ino } = fstatSync(file);
+      heldOpen.add(ino);
       try {
         for (let left = 10 + hand.random.below(50); left > 0 && !hand.isEnding(); left--) {
           writeSync(file, hand.noise(1 + hand.random.below(2_000)));
@@ -390,6 +396,7 @@ const OPERATIONS: readonly Operation[] = [
       } finally {
         hand.note('closes', path);
         closeSync(file);
+        heldOpen.delete(ino);
       }
     },
   },
