@@ -133,7 +133,7 @@ export class ComplaintReader {
     const again = SENT_AGAIN.exec(bytes);
     if (again !== null) {
       const path = claim(again[1] ?? '', this.#context);
-      if (path !== undefined && this.#sentTwice.length < MAX_COMPLAINTS) this.#sentTwice.push(path);
+      if (this.#sentTwice.length < MAX_COMPLAINTS) this.#sentTwice.push(path);
       return;
     }
     const finding = classify(bytes, this.#context);
