@@ -30,8 +30,13 @@ const NON_ASCII = /[^\x00-\x7f]/;
 export function identify(root: RelativePath): RootIdentity | undefined {
   const stats = exactStatsOf(root);
   if (stats?.isDirectory() !== true) return undefined;
-  const birth = birthOf(root, stats);
-  return `${birth === 0n ? stats.dev : 0}:${stats.ino}:${birth}`;
+  try {
+    const birth = birthOf(root, stats);
+    return `${birth === 0n ? stats.dev : 0}:${stats.ino}:${birth}`;
+  } catch {
+    // It has gone since: as the working directory of a process does that has ended.
+    return undefined;
+  }
 }
 
 /** Directories of an overlay are born again when something is first changed in them: its birth is that of a layer. */
