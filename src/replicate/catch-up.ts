@@ -291,8 +291,10 @@ export class CatchUp {
   }
 
   #kernelNow(): number | undefined {
+    // Taken before: with one that is behind, what was told would seem to have changed after that.
+    const before = this.#options.clock.now();
     const now = this.#options.kernelNow();
-    if (now !== undefined) this.#kernelAheadMs = now - this.#options.clock.now();
+    if (now !== undefined) this.#kernelAheadMs = now - before;
     return now;
   }
 
