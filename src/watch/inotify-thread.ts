@@ -69,7 +69,8 @@ class InotifyThread {
   private readonly batch = new HintBatch();
   private moves: Move[] = [];
   /** The first half of the last rename. */
-  private movedFrom: { readonly path: RelativePath; readonly cookie: number } = { path: ROOT, cookie: 0 };
+  private movedFrom = NO_MOVE;
+  private hasWaitedForPair = false;
   private messagesSent = 0;
   private lastMessageMs = 0;
 
@@ -355,10 +356,15 @@ class InotifyThread {
 
   /** The two halves of a rename within the tree follow one another (inotify(7)). */
   private pairMove(path: RelativePath, mask: number, cookie: number): void {
-    if ((mask & IN.MOVED_FROM) !== 0) this.movedFrom = { path, cookie };
-    if ((mask & IN.MOVED_TO) === 0 || this.movedFrom.cookie !== cookie || this.moves.length >= MAX_MOVES) return;
+    if ((mask & IN.MOVED_FROM) !== 0) {
+      this.movedFrom = { path, cookie, atMs: now() };
+      return;
+    }
+    const from = this.movedFrom;
+    if ((mask & IN.MOVED_TO) === 0 || from.cookie !== cookie) return;
+    this.movedFrom = NO_MOVE;
     const isWorthIt = (mask & IN.ISDIR) !== 0 || sizeOf(this.absolute(path)) >= MOVED_FILE_BYTES;
-    if (isWorthIt) this.moves.push([this.movedFrom.path, path]);
+    if (isWorthIt && this.moves.length < MAX_MOVES) this.moves.push([from.path, path]);
   }
 
   private settleDirectory(parent: WatchedDirectory, mask: number, name: RelativePath, path: RelativePath): Hint {
@@ -375,6 +381,10 @@ class InotifyThread {
 
   private tell(): void {
     if (this.batch.size === 0) return;
+    if (!this.hasWaitedForPair && now() - this.movedFrom.atMs < PAIR_MS) {
+      this.hasWaitedForPair = true;
+      return;
+    }
     const waiting = this.messagesSent - Atomics.load(this.controls, Control.taken);
     if (waiting < MAX_WAITING_MESSAGES) {
       this.flush();
@@ -389,6 +399,7 @@ class InotifyThread {
     const { paths, hints } = this.batch.take();
     const moves = this.moves;
     this.moves = [];
+    this.hasWaitedForPair = false;
     this.messagesSent += 1;
     this.lastMessageMs = now();
     parentPort?.postMessage({ kind: 'hints', paths, hints, moves } satisfies InotifyMessage, [hints.buffer]);
@@ -623,6 +634,15 @@ interface Fence {
   emptiedAtMs: number | undefined;
 }
 
+interface HalfMove {
+  readonly path: RelativePath;
+  readonly cookie: number;
+  readonly atMs: number;
+}
+
+const NO_MOVE: HalfMove = { path: ROOT, cookie: 0, atMs: -Infinity };
+/** What was just moved away waits a moment for its other half, once: alone it would be told as a deletion. */
+const PAIR_MS = 5;
 /** Renames in one message; of more the data is sent again. */
 const MAX_MOVES = 1_000;
 /** A file below this is sent again sooner than it is found under its old name. */
