@@ -1,7 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
 /** They time things, or load the machine so much that others would be late. */
-const ALONE = ['memory', 'overflow', 'performance', 'plugins', 'ssh'].map((name) => `test/system/${name}.test.ts`);
+const ALONE = ['crash', 'memory', 'overflow', 'performance', 'plugins', 'ssh'].map(
+  (name) => `test/system/${name}.test.ts`,
+);
 
 /**
  * `unit` and `model` run on the sources and need nothing installed. All others run the built program (`dist/`) against real
