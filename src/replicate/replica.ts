@@ -11,7 +11,6 @@
  * tried again, held.
  */
 import { backoffMs, type Backoff } from '../core/backoff.js';
-import { Moves } from '../core/moves.js';
 import { conflicts, DirtySet, merge, type DirtyPath, type Mark } from '../core/dirty-set.js';
 import { ancestorsOf, levelsBelow, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Clock } from '../clock.js';
@@ -27,7 +26,6 @@ import {
   type JournalMark,
   type JournalSection,
   type JournalSource,
-  type Moved,
   type Run,
   type RunReport,
   type TransferTask,
@@ -159,8 +157,6 @@ interface Batch {
   readonly isDivision: boolean;
   /** What others must keep away from while this is in flight. */
   readonly claims: readonly DirtyPath[];
-  /** What of it the remote may have under another name. */
-  readonly moved: readonly Moved[];
   /** The end of those in flight that must have ended before this one begins. */
   readonly waitsFor: readonly Promise<void>[];
   run: Run | undefined;
@@ -224,7 +220,6 @@ export class Replica implements JournalSource {
   readonly #retries: RetryQueue;
   /** Where runs that broke off may have left partial files, to be looked after when nothing else is dirty there. */
   readonly #sweeps: DirtySet;
-  readonly #moves = new Moves();
   readonly #deletions: Deletions;
   /** Since when something that was found to be extra waits to be decided about. */
   #foundAt: number | undefined;
@@ -303,11 +298,6 @@ export class Replica implements JournalSource {
     this.#changes.mark(dirty);
     this.#deletions.drop(dirty.path);
     this.#queuePump();
-  }
-
-  /** A directory or a large file was renamed: a hint, given before the marks of both names. */
-  moved(from: RelativePath, to: RelativePath): void {
-    this.#moves.add(from, to);
   }
 
   /** The source is what it was: what had to wait for that is looked at. */
@@ -508,21 +498,10 @@ export class Replica implements JournalSource {
     this.#isRepairing &&= this.#changes.count('listing') + this.#changes.count('subtree') > 0;
     const limit = this.#limitOf(kind);
     const askedAt = this.#now();
-    const looks = takeBatch(dirty, kind, this.#inFlight, limit, this.#mustStay());
+    const looks = takeBatch(dirty, kind, this.#inFlight, limit);
     if (looks.length > 0) return this.#batchOf(kind, looks, now);
     this.#restAfter(kind, this.#now() - askedAt);
     return isWide ? this.#claim(kind, dirty, limit, now) : undefined;
-  }
-
-  /** What was moved away is deleted when its new name has been looked at. That never waits, so no two wait for each other. */
-  #mustStay(): (path: RelativePath, mark: Mark) => boolean {
-    if (this.#moves.size === 0) return () => false;
-    const isDeletion = ({ scope, gone }: Mark): boolean => scope === 'entry' && gone;
-    const awaited = this.#moves.awaited((path) => {
-      const mark = this.#changes.get(path);
-      return mark === undefined ? this.#isFlying(path) : !isDeletion(mark);
-    });
-    return (path, mark) => isDeletion(mark) && awaited.has(path);
   }
 
   /** A file that is to be sent again goes on where it was cut off: its partial stays until it is settled. */
@@ -564,11 +543,6 @@ export class Replica implements JournalSource {
     { isDivision = false, waitsFor = [] }: { isDivision?: boolean; waitsFor?: readonly Promise<void>[] } = {},
   ): Batch {
     this.#blockedSince.delete(kind);
-    const sendsLarge = kind === 'trees' || kind === 'large' || (kind === 'entries' && looks.length === 1);
-    const moved = sendsLarge ? this.#takeMoved(looks) : [];
-    const origins = moved.map(
-      ({ from }) => ({ path: from, scope: 'subtree', gone: true, alone: false, since: now }) as const,
-    );
     return {
       kind,
       looks,
@@ -576,20 +550,11 @@ export class Replica implements JournalSource {
       crontab: kind === 'resync' && this.#resync?.crontab === true,
       isDivision,
       // To divide the tree is in nobody's way; it only must not be forgotten.
-      claims: isDivision ? looks.map((look) => ({ ...look, scope: 'entry', gone: false })) : [...looks, ...origins],
-      moved,
+      claims: isDivision ? looks.map((look) => ({ ...look, scope: 'entry', gone: false })) : looks,
       waitsFor,
       run: undefined,
       settled: undefined,
     };
-  }
-
-  /** What stands at an old name in a run under way is not relied on. */
-  #takeMoved(looks: readonly DirtyPath[]): Moved[] {
-    return looks.flatMap(({ path }) => {
-      const from = this.#moves.take(path);
-      return from === undefined || this.#inFlight.has(from) ? [] : [{ path, from }];
-    });
   }
 
   #limitOf(kind: BatchKind): number {
@@ -823,12 +788,12 @@ export class Replica implements JournalSource {
     return report;
   }
 
-  #taskFor({ kind, looks, crontab, isDivision, moved }: Batch): TransferTask {
+  #taskFor({ kind, looks, crontab, isDivision }: Batch): TransferTask {
     if (isDivision) return { kind: 'divide', path: ROOT, crontab };
-    if (kind === 'entries') return { kind: 'entries', looks, largeBytes: this.#options.limits.largeBytes, moved };
-    if (kind === 'large') return { kind: 'entries', looks, largeBytes: 0, moved };
+    if (kind === 'entries') return { kind: 'entries', looks, largeBytes: this.#options.limits.largeBytes };
+    if (kind === 'large') return { kind: 'entries', looks, largeBytes: 0 };
     if (kind === 'sweep') return { kind, looks };
-    return { kind: 'trees', looks, resync: kind === 'resync', crontab, moved };
+    return { kind: 'trees', looks, resync: kind === 'resync', crontab };
   }
 
   #settle(batch: Batch, report: RunReport, extras: readonly Extra[]): void {
@@ -1011,7 +976,6 @@ export class Replica implements JournalSource {
   #markAgain(batch: Batch, looks: readonly DirtyPath[]): void {
     const dirty = batch.kind === 'resync' ? this.#resyncPieces : this.#changes;
     for (const look of looks) dirty.mark(look);
-    for (const { path, from } of batch.moved) this.#moves.add(from, path);
   }
 
   #lookAgain(batch: Batch, again: readonly Again[], now: number): void {

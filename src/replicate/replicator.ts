@@ -22,7 +22,6 @@ export interface Watcher {
 
 export interface WatcherListener {
   touched(path: RelativePath, hint: Hint): void;
-  moved(from: RelativePath, to: RelativePath): void;
   lost(below: RelativePath, reason: string): void;
   blind(below: RelativePath, reason: string): void;
   sees(below: RelativePath): void;
@@ -290,8 +289,6 @@ export class Replicator {
       touched: (path, hint) => {
         this.#touched(path, hint);
       },
-      // Not used yet: a copy that the remote made by size and time could keep the content of another file.
-      moved: () => undefined,
       lost: (below, reason) => {
         this.lost(below, reason);
       },

@@ -3,7 +3,6 @@
  * involved. Behaviour checked with rsync 3.5.0; the options exist since 3.1.0 (rsync(1)).
  */
 
-import { posix } from 'node:path';
 import { fromText, ROOT, type RelativePath } from '../core/relative-path.js';
 import { takeOut, takeOutOurs } from '../core/rsync-params.js';
 
@@ -129,42 +128,6 @@ export function treesArgs(target: RemoteTarget, recursive: boolean, run: RunArgs
     ...keepingPartials(target),
     ...run.rules,
   ]);
-}
-
-/** What `bringOver` in bring-over.ts needs to know of where things are. */
-export interface Relocation {
-  /** The directory here: rsync's source, relative to the root. */
-  readonly source: string;
-  /** The same below the remote's module or path. */
-  readonly destination: string;
-  /** Where the remote may have it: relative to that. */
-  readonly basis: string;
-  /** A single file, which may have had any name there. */
-  readonly file?: string;
-}
-
-/**
- * Sends a directory, or a file, whose content the remote may have elsewhere: it is copied there, where size and time agree.
- * Not linked: as long as both names are there, a change of one would change the other (seen: of the time).
- */
-export function relocationArgs(target: RemoteTarget, run: RunArgs, place: Relocation): string[] {
-  const { source, destination, basis, file } = place;
-  // A single file may have had another name: `--fuzzy` twice looks for one of its size and time in the basis as well.
-  const [how, from] =
-    file === undefined
-      ? [['-r'], `./${source}/`]
-      : [['--no-r', '-d', '--fuzzy', '--fuzzy'], `./${posix.join(source, file)}`];
-  return [
-    ...target.params,
-    ...connectionArgs(target, run.isWatched),
-    ...how,
-    `--copy-dest=${basis}`,
-    run.outFormat,
-    ...run.rules,
-    '--no-R',
-    from,
-    destinationOf({ ...target, name: posix.join(target.name, destination) }),
-  ];
 }
 
 /** Lists what only the remote has in the directories given on standard input; changes nothing. */

@@ -9,7 +9,6 @@ import {
   type Complaint,
   type DeleteGuard,
   type Look,
-  type Moved,
   type RunProgress,
   type RunReport,
   type TransferTask,
@@ -38,9 +37,7 @@ import {
   type RemoteTarget,
   type RunArgs,
   newerArgs,
-  relocationArgs,
 } from './rsync-args.js';
-import { relocationOf } from './relocation.js';
 import { namesAsArguments } from './source-args.js';
 import { startRsync, type WaitingRsync } from './rsync-process.js';
 import { withRulesFile } from './rules-file.js';
@@ -242,7 +239,6 @@ async function sendLooks(
         onSent: (path) => sent.add(path),
       }),
   };
-  if (await bringOver(context, source, task, port)) return { ...NO_RUN, cancelled: true };
   const report =
     filter === undefined || !deletes
       ? await sendNames(context, given)
@@ -563,7 +559,6 @@ async function sendTrees(
         linked: [],
       }
     : sortByDoubt(source, filterFor(context, task.crontab), directories, doubtful);
-  if (await bringOver(context, source, task, port)) return { ...NO_RUN, cancelled: true };
   let report = NO_RUN;
   for (const { looks, compares } of groups) {
     if (looks.length === 0 || !wentThrough(report)) continue;
@@ -577,32 +572,6 @@ async function sendTrees(
     again: [...again, ...surveySent(source, created), ...compareByContent(inside), ...report.again],
     linked,
   };
-}
-
-/**
- * Has the remote take what was moved from where it has it. How that ends is no matter: all of it is sent and compared
- * afterwards, like anything else, and what is there by then costs nothing. Resolves with whether it was cancelled.
- */
-async function bringOver(
-  context: Context,
-  source: Source,
-  { moved = [] }: { readonly moved?: readonly Moved[] },
-  port: MessagePort,
-): Promise<boolean> {
-  // What rules are anchored to would be another directory, and with expressions the walk is ours.
-  if (isFiltering(context.filter)) return false;
-  for (const each of moved) {
-    const relocation = relocationOf(each, source);
-    if (relocation === undefined) continue;
-    const runArgs = { ...LISTING, isWatched: false, rules: temporaryRules() };
-    const report = await runTask(context, port, {
-      args: relocationArgs(context.target, runArgs, relocation),
-      input: [],
-      isOurs: within([each.path]),
-    });
-    if (report.cancelled) return true;
-  }
-  return false;
 }
 
 /** Places that must be compared by content, and how deep. */

@@ -121,7 +121,6 @@ describe('the number of watches to ask for', () => {
 describe('the choice of a watcher', () => {
   const listener = {
     touched: () => undefined,
-    moved: () => undefined,
     lost: () => undefined,
     blind: () => undefined,
     sees: () => undefined,

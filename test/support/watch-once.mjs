@@ -24,7 +24,6 @@ const listener = {
     told.push([path, hint]);
     calls.push(`touched ${path}: ${hint}`);
   },
-  moved: () => undefined,
   lost: (below, reason) => {
     losses.push({ below, reason });
     calls.push(`lost ${below}: ${reason}`);
