@@ -11,7 +11,7 @@ import { RefreshCdnPlugin } from '../../src/plugin/refresh-cdn.js';
 import { SocketPlugin } from '../../src/plugin/socket.js';
 import { eventually } from '../support/eventually.js';
 import { TcpListener, WebListener, type Manners } from '../support/listeners.js';
-import { isAlive, processesOf } from '../support/processes.js';
+import { isAlive, processesAt } from '../support/processes.js';
 import { freePort } from '../support/rsync-daemon.js';
 
 // It starts its thread from a file: as built.
@@ -223,7 +223,7 @@ describe('command', () => {
     const ended = outcome(change('a'), stop.signal);
     const started = await eventually(
       () => {
-        const found = processesOf(`none`, directory);
+        const found = processesAt(directory);
         return found.length > 0 && found;
       },
       { withinMs: 10_000 },

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { eventually } from '../support/eventually.js';
-import { descendantsOf, isAlive, processesOf, type ProcessInfo, signal } from '../support/processes.js';
+import { descendantsOf, isAlive, processesMarked, type ProcessInfo, signal } from '../support/processes.js';
 import { type LogLine, PROGRAM, SersyncProcess } from '../support/sersync-process.js';
 
 const START_MS = 60_000;
@@ -131,7 +131,7 @@ export class Service {
 
   /** What still runs and was started by the service, also when its parent is gone. Resolves when nothing does. */
   async expectNothingLeft(): Promise<void> {
-    const left = (): ProcessInfo[] => processesOf(this.options.mark, '/nowhere').filter((info) => isAlive(info.pid));
+    const left = (): ProcessInfo[] => processesMarked(this.options.mark).filter((info) => isAlive(info.pid));
     await eventually(
       () => left().length === 0,
       { withinMs: 5_000 },
@@ -145,7 +145,7 @@ export class Service {
   /** Ends all of it, at once. */
   destroy(): void {
     this.#expectsEnd = true;
-    for (const info of processesOf(this.options.mark, '/nowhere')) signal(info.pid, 'SIGKILL');
+    for (const info of processesMarked(this.options.mark)) signal(info.pid, 'SIGKILL');
   }
 
   get #current(): SersyncProcess | undefined {

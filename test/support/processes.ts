@@ -57,17 +57,23 @@ export function descendantsOf(pid: number): ProcessInfo[] {
 }
 
 /**
- * Processes that belong to a test: their environment carries `mark`, or they work in, or were given, something below
- * `directory`. Finds those whose parent is gone, too.
+ * What was started with `NAME=value` in its environment, and what that has started since, also when its parent is gone. A
+ * harness ends these: so the value is one that nothing else on the machine can have.
  */
-export function processesOf(mark: string, directory: string): ProcessInfo[] {
-  return allProcesses().filter(
-    (info) =>
-      info.pid !== process.pid &&
-      (readProc(info.pid, 'environ')?.includes(mark) === true ||
-        readProc(info.pid, 'cmdline')?.includes(directory) === true ||
-        workingDirectoryOf(info.pid).startsWith(directory)),
+export function processesMarked(mark: string): ProcessInfo[] {
+  return othersWhere(({ pid }) => readProc(pid, 'environ')?.split('\0').includes(mark) === true);
+}
+
+/** What works in, or was given, something below an absolute `directory`. */
+export function processesAt(directory: string): ProcessInfo[] {
+  return othersWhere(
+    ({ pid }) =>
+      readProc(pid, 'cmdline')?.includes(directory) === true || workingDirectoryOf(pid).startsWith(directory),
   );
+}
+
+function othersWhere(condition: (info: ProcessInfo) => boolean): ProcessInfo[] {
+  return allProcesses().filter((info) => info.pid !== process.pid && condition(info));
 }
 
 export function isAlive(pid: number): boolean {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { eventually } from './eventually.js';
-import { descendantsOf, type ProcessInfo, processesOf, signal } from './processes.js';
+import { descendantsOf, processesAt, processesMarked, type ProcessInfo, signal } from './processes.js';
 import { freePort, type RsyncDaemon, type RsyncDaemonOptions, startRsyncDaemon } from './rsync-daemon.js';
 import { type SersyncOptions, type SersyncProcess, startSersync } from './sersync-process.js';
 import { type TreeComparison, untilSameTree } from './trees.js';
@@ -160,7 +160,9 @@ export class TestBench {
     const running = this.#started.filter((sersync) => !sersync.hasEnded).map((sersync) => sersync.pid);
     const daemons = this.daemons.map((daemon) => daemon.pid).filter((pid) => pid !== undefined);
     const known = new Set([...running, ...daemons, ...daemons.flatMap((pid) => descendantsOf(pid).map(pidOf))]);
-    return processesOf(this.#mark, this.directory).filter((info) => !known.has(info.pid));
+    const found = [...processesMarked(this.#mark), ...processesAt(this.directory)];
+    const unknown = new Map(found.filter(({ pid }) => !known.has(pid)).map((info) => [info.pid, info]));
+    return [...unknown.values()];
   }
 }
 

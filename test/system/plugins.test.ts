@@ -7,7 +7,7 @@ import type { ServiceStatus } from '../../src/observe/status.js';
 import { eventually, holdsFor } from '../support/eventually.js';
 import { TcpListener, WebListener, type Manners } from '../support/listeners.js';
 import { median } from '../support/measure.js';
-import { processesOf, signal } from '../support/processes.js';
+import { processesAt, signal } from '../support/processes.js';
 import { PROGRAM } from '../support/sersync-process.js';
 import { TestBench } from '../support/test-bench.js';
 import { quote } from '../support/write-config.js';
@@ -399,7 +399,7 @@ describe('a command', () => {
     await sersync.waitForLog('service:stopping');
     // A second one cuts the stop short, which would wait for the command.
     expect((await sersync.stop()).code).toBe(0);
-    expect(processesOf('none', script)).toEqual([]);
+    expect(processesAt(script)).toEqual([]);
   });
 });
 

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { eventually } from '../support/eventually.js';
 import { inMs, median } from '../support/measure.js';
-import { processesOf } from '../support/processes.js';
+import { processesAt } from '../support/processes.js';
 import type { SersyncProcess } from '../support/sersync-process.js';
 import { readStatus } from '../support/sersync-status.js';
 import { SshServer } from '../support/ssh-server.js';
@@ -263,7 +263,7 @@ function socketOf(where: TestBench): string | undefined {
 
 /** The ssh processes of the program. */
 function sshsOf(where: TestBench): string[] {
-  return processesOf('no mark', where.directory)
+  return processesAt(where.directory)
     .filter(({ command }) => command === 'ssh')
     .map(({ command, pid }) => `${command} ${pid}`);
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 
-import { processesOf, signal } from '../../support/processes.js';
+import { processesMarked, signal } from '../../support/processes.js';
 import { type SersyncProcess, startSersync } from '../../support/sersync-process.js';
 import { type ConfigOptions, writeConfig } from '../../support/write-config.js';
 import type { Contestant, Running, Started, Task } from '../contestant.js';
@@ -83,7 +83,7 @@ class Service implements Running {
     try {
       await this.#process.stop('SIGTERM', END_MS);
     } finally {
-      for (const { pid } of processesOf(`SERSYNC_BENCH=${this.#mark}`, '/nowhere')) signal(pid, 'SIGKILL');
+      for (const { pid } of processesMarked(`SERSYNC_BENCH=${this.#mark}`)) signal(pid, 'SIGKILL');
     }
   }
 }

@@ -7,7 +7,7 @@ import type { RemoteTarget } from '../../../src/transfer/rsync-args.js';
 import { shareConnection, SshMaster, type SshSurroundings } from '../../../src/transfer/ssh-master.js';
 import { eventually } from '../../support/eventually.js';
 import { ManualClock } from '../../support/manual-clock.js';
-import { processesOf } from '../../support/processes.js';
+import { processesAt } from '../../support/processes.js';
 
 const TARGET: RemoteTarget = { ip: 'user@host', name: '/data', ssh: true, port: 2222, params: ['-artuz'] };
 
@@ -43,7 +43,7 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-const connections = (): number => processesOf('no mark', directory).filter(({ command }) => command === 'tail').length;
+const connections = (): number => processesAt(directory).filter(({ command }) => command === 'tail').length;
 
 async function untilConnections(count: number): Promise<void> {
   await eventually(
