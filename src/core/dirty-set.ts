@@ -5,6 +5,8 @@
  * - *scope*: how deep to look at it (scope.ts).
  * - *gone*: the name, or one above it, was seen to be removed or moved away; what is missing there is a *seen* deletion.
  *   Anything else that only the remote has is an *inferred* deletion.
+ * - *moved*: the name came by a rename, or was renamed while it was looked at: times say nothing of what is at and below
+ *   it, for a remote may have the content of one name with the time of another. It is compared by content.
  * - *mark*: to put a path into the set. *Take*: to move paths from the set into a run; they are *in flight* then.
  *   *Settle*: to end that: the path is clean, or marked again.
  * - *cover*: a mark covers another when settling it settles the other too; what is covered is folded into it.
@@ -19,6 +21,8 @@ export interface Mark {
   readonly gone: boolean;
   /** A large file: it is sent in a run of its own. */
   readonly alone: boolean;
+  /** Default: false. */
+  readonly moved?: boolean;
   /** When the oldest change that this mark stands for was seen: milliseconds of the service's clock. */
   readonly since: number;
 }
@@ -42,11 +46,12 @@ export interface DirtyPath extends Mark {
  *
  * A subtree covers what was written below it, but not what was seen to be deleted there: folded in, that deletion would
  * become an inferred one. A gone name covers all: as long as it is missing it takes everything below with it, and when
- * it is there again it is looked at as a subtree in which deletions count as seen.
+ * it is there again it is looked at as a subtree in which deletions count as seen. What was moved is covered by what is
+ * compared by content as well.
  */
 export function covers(mark: Mark, other: Mark, levels: number): boolean {
   if (mark.gone) return true;
-  if (other.gone) return false;
+  if (other.gone || (other.moved === true && mark.moved !== true)) return false;
   if (levels === 0) return widest(mark.scope, other.scope) === mark.scope;
   if (mark.scope === 'subtree') return true;
   return mark.scope === 'listing' && levels === 1 && other.scope === 'entry';
@@ -106,8 +111,8 @@ export class DirtySet {
     return this.#counts[kind];
   }
 
-  mark({ path, scope, gone, alone, since }: DirtyPath): void {
-    let merged: StoredMark = { scope, gone, alone, since };
+  mark({ path, scope, gone, alone, moved, since }: DirtyPath): void {
+    let merged: StoredMark = { scope, gone, alone, since, ...movedIf(moved) };
     for (const [above, levels] of this.#marks.above(path)) {
       if (!covers(above, merged, levels)) continue;
       above.since = Math.min(above.since, merged.since);
@@ -196,15 +201,17 @@ export class DirtySet {
 
   #fold(path: RelativePath, scope: Scope): void {
     let since = Infinity;
+    let moved = false;
     this.#marks.pruneBelow(path, (below, levels, belowPath) => {
       const isFolded = scope === 'subtree' || (levels === 1 && below.scope === 'entry');
       if (!isFolded) return false;
       since = Math.min(since, below.since);
+      moved ||= below.moved === true;
       this.#counts[kindOf(below)]--;
       this.#onChanged(belowPath);
       return true;
     });
-    if (since < Infinity) this.mark({ path, scope, gone: false, alone: false, since });
+    if (since < Infinity) this.mark({ path, scope, gone: false, alone: false, since, ...movedIf(moved) });
   }
 }
 
@@ -218,5 +225,11 @@ export function merge(one: Mark, other: Mark): Mark {
     gone,
     alone: one.alone || other.alone,
     since: Math.min(one.since, other.since),
+    ...movedIf(one.moved === true || other.moved === true),
   };
+}
+
+/** Most marks are not: they do without the field. */
+export function movedIf(moved: boolean | undefined): Pick<Mark, 'moved'> {
+  return moved === true ? { moved } : {};
 }

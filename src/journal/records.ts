@@ -3,12 +3,13 @@
  *
  * | key                  | value                                                                  |
  * |----------------------|------------------------------------------------------------------------|
- * | `"section"` NUL path | a mark: one character for its flags, `since`, and why, as a JSON string |
+ * | `"section"` NUL path | a mark: one character for its flags, `since`, `+` if it was moved, and why, as a JSON string |
  * | `"section"`          | the facts of the section: JSON                                         |
  * | `tally`              | format, number and sum of all other records                            |
  *
  * Sections are written as JSON strings and paths are latin1, so every key and value is text that UTF-8 can hold.
  */
+import { movedIf } from '../core/dirty-set.js';
 import type { RelativePath } from '../core/relative-path.js';
 import type { Scope } from '../core/scope.js';
 import type { JournalMark } from '../replicate/ports.js';
@@ -45,12 +46,13 @@ const KINDS: readonly JournalMark['kind'][] = [
 ];
 const SCOPES: readonly Scope[] = ['entry', 'listing', 'subtree'];
 const FIRST_FLAG = '0'.charCodeAt(0);
+const MOVED = '+';
 const FLAGS = KINDS.length * SCOPES.length * 4;
 
 /** A mark without its path. `since` is kept to the millisecond, rounded down: a change is never taken for a newer one. */
-export function encodeMark({ kind, scope, gone, alone, since, why }: Omit<JournalMark, 'path'>): string {
+export function encodeMark({ kind, scope, gone, alone, moved, since, why }: Omit<JournalMark, 'path'>): string {
   const flags = (KINDS.indexOf(kind) * SCOPES.length + SCOPES.indexOf(scope)) * 4 + (gone ? 2 : 0) + (alone ? 1 : 0);
-  const head = String.fromCharCode(FIRST_FLAG + flags) + Math.floor(since).toString(36);
+  const head = String.fromCharCode(FIRST_FLAG + flags) + Math.floor(since).toString(36) + (moved === true ? MOVED : '');
   return why === undefined ? head : head + JSON.stringify(why);
 }
 
@@ -58,13 +60,15 @@ export function encodeMark({ kind, scope, gone, alone, since, why }: Omit<Journa
 export function decodeMark(path: RelativePath, value: string): JournalMark | undefined {
   const flags = value.charCodeAt(0) - FIRST_FLAG;
   const quote = value.indexOf('"');
-  const digits = value.slice(1, quote < 0 ? value.length : quote);
+  const text = value.slice(1, quote < 0 ? value.length : quote);
+  const moved = text.endsWith(MOVED);
+  const digits = moved ? text.slice(0, -MOVED.length) : text;
   const since = /^[0-9a-z]{1,11}$/.test(digits) ? parseInt(digits, 36) : NaN;
   const kind = KINDS[Math.floor(flags / (SCOPES.length * 4))];
   const scope = SCOPES[Math.floor(flags / 4) % SCOPES.length];
   if (!(flags >= 0 && flags < FLAGS) || kind === undefined || scope === undefined) return undefined;
   if (!Number.isSafeInteger(since)) return undefined;
-  const mark = { path, kind, scope, gone: (flags & 2) !== 0, alone: (flags & 1) !== 0, since };
+  const mark = { path, kind, scope, gone: (flags & 2) !== 0, alone: (flags & 1) !== 0, since, ...movedIf(moved) };
   if (quote < 0) return mark;
   const why = parseText(value.slice(quote));
   return why === undefined ? undefined : { ...mark, why };

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import type { DirtyPath } from '../core/dirty-set.js';
+import { movedIf, type DirtyPath } from '../core/dirty-set.js';
 import type { Filter } from '../core/filter.js';
 import { Hint } from '../core/hint.js';
 import { ROOT, type RelativePath } from '../core/relative-path.js';
@@ -170,6 +170,7 @@ export class FilterQueue {
   }
 
   #release(path: RelativePath, scope: DirtyPath['scope'], gone: boolean, since: number, hint: Hint): void {
-    this.#options.release({ path, scope, gone, alone: false, since }, hint);
+    const moved = !gone && (hint & Hint.movedTo) !== 0;
+    this.#options.release({ path, scope, gone, alone: false, since, ...movedIf(moved) }, hint);
   }
 }

@@ -1,5 +1,5 @@
 import { backoffMs, type Backoff } from '../core/backoff.js';
-import { covers, merge, type DirtyPath } from '../core/dirty-set.js';
+import { covers, merge, movedIf, type DirtyPath } from '../core/dirty-set.js';
 import { PathTree } from '../core/path-tree.js';
 import type { Scope } from '../core/scope.js';
 import { levelsBelow, parentOf, ROOT, type RelativePath } from '../core/relative-path.js';
@@ -140,10 +140,10 @@ export class RetryQueue {
   }
 
   #placeOf(dirty: DirtyPath): DirtyPath {
-    const { path, scope, since } = dirty;
+    const { path, scope, moved, since } = dirty;
     const size = this.#failed.size;
     if (size < this.#maxPaths || this.has(path)) return dirty;
-    const wide = { gone: false, alone: false, since };
+    const wide = { gone: false, alone: false, since, ...movedIf(moved) };
     if (size >= 2 * this.#maxPaths) return { path: ROOT, scope: 'subtree', ...wide };
     return { path: parentOf(path), scope: scope === 'entry' ? 'listing' : 'subtree', ...wide };
   }

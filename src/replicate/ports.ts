@@ -9,6 +9,8 @@ export interface Look {
   readonly scope: Scope;
   /** The name was seen to be removed or moved away: whatever is missing at or below it is a seen deletion. */
   readonly gone: boolean;
+  /** It is compared by content (core/dirty-set.ts). Default: false. */
+  readonly moved?: boolean;
   /** When the oldest change that is looked for was seen: milliseconds since 1970. */
   readonly since: number;
 }

@@ -11,7 +11,7 @@
  * tried again, held.
  */
 import { backoffMs, type Backoff } from '../core/backoff.js';
-import { conflicts, DirtySet, merge, type DirtyPath, type Mark } from '../core/dirty-set.js';
+import { conflicts, DirtySet, merge, movedIf, type DirtyPath, type Mark } from '../core/dirty-set.js';
 import { ancestorsOf, levelsBelow, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors.js';
@@ -295,9 +295,14 @@ export class Replica implements JournalSource {
 
   /** Takes a place to look. Cheap: nothing runs before the current turn of the event loop has ended. */
   mark(dirty: DirtyPath): void {
-    this.#changes.mark(dirty);
+    this.#changes.mark(this.#isToldByTime(dirty) ? { ...dirty, moved: false } : dirty);
     this.#deletions.drop(dirty.path);
     this.#queuePump();
+  }
+
+  /** A file that came by a rename has its own time, but where a run looks at the name, which may have read another one. */
+  #isToldByTime(dirty: DirtyPath): boolean {
+    return dirty.moved === true && dirty.scope === 'entry' && !this.#inFlight.blocks(dirty.path, dirty);
   }
 
   /** The source is what it was: what had to wait for that is looked at. */
@@ -981,8 +986,10 @@ export class Replica implements JournalSource {
   #lookAgain(batch: Batch, again: readonly Again[], now: number): void {
     if (again.length === 0) return;
     const sinceOf = timesOf(batch, now);
+    const wasMoved = belowAny(batch.looks.filter(({ moved }) => moved === true).map(({ path }) => path));
     for (const { path, scope, gone, because } of again) {
-      const dirty: DirtyPath = { path, scope, gone, alone: because === 'large', since: sinceOf(path) };
+      const moved = because === 'doubtful' || because === 'reappeared' || wasMoved(path);
+      const dirty = { path, scope, gone, alone: because === 'large', since: sinceOf(path), ...movedIf(moved) };
       if (because === 'retyped' || because === 'divided') {
         this.#retries.rescope(path, scope);
         this.#section.changed(path);
@@ -1111,7 +1118,8 @@ export class Replica implements JournalSource {
     const changes = defined([
       this.#changes.get(path),
       this.#retries.get(path),
-      ...ofKinds('entries', 'trees', 'large'),
+      // After a crash nobody knows what of it was renamed while it was looked at.
+      ...ofKinds('entries', 'trees', 'large').map((look) => ({ ...look, moved: true })),
     ]);
     const pieces = defined([this.#resyncPieces.get(path), ...ofKinds('resync')]);
     const sweeps = defined([this.#sweeps.get(path), ...ofKinds('sweep')]);
@@ -1288,8 +1296,8 @@ function defined(marks: readonly (Mark | undefined)[]): Mark[] {
 
 function mergeAll([first, ...others]: readonly Mark[]): Mark {
   if (first === undefined) throw new Error('there is nothing to merge');
-  const { scope, gone, alone, since } = others.reduce<Mark>(merge, first);
-  return { scope, gone, alone, since };
+  const { scope, gone, alone, moved, since } = others.reduce<Mark>(merge, first);
+  return { scope, gone, alone, since, ...movedIf(moved) };
 }
 
 function requestOf({ reason, crontab, isAsked }: ResyncRequest): ResyncRequest {

@@ -1,3 +1,4 @@
+import { movedIf } from '../core/dirty-set.js';
 import type { Scope } from '../core/scope.js';
 import type { Look, TransferTask } from '../replicate/ports.js';
 
@@ -13,13 +14,14 @@ type DistributiveOmit<Type, Key extends PropertyKey> = Type extends unknown ? Om
 
 interface PackedLooks {
   readonly paths: string;
-  /** One for each path: the scope, and whether it is gone. */
+  /** One for each path: the scope, and whether it is gone or moved. */
   readonly flags: Uint8Array;
   readonly times: Float64Array;
 }
 
 const SCOPES: readonly Scope[] = ['entry', 'listing', 'subtree'];
 const GONE = 4;
+const MOVED = 8;
 
 export function packTask(task: TransferTask): PackedTask {
   return task.kind === 'divide' ? task : { ...task, looks: packLooks(task.looks) };
@@ -32,7 +34,10 @@ export function unpackTask(packed: PackedTask): TransferTask {
 function packLooks(looks: readonly Look[]): PackedLooks {
   return {
     paths: looks.map(({ path }) => path).join('\0'),
-    flags: Uint8Array.from(looks, ({ scope, gone }) => SCOPES.indexOf(scope) | (gone ? GONE : 0)),
+    flags: Uint8Array.from(
+      looks,
+      ({ scope, gone, moved }) => SCOPES.indexOf(scope) | (gone ? GONE : 0) | (moved === true ? MOVED : 0),
+    ),
     times: Float64Array.from(looks, ({ since }) => since),
   };
 }
@@ -41,6 +46,7 @@ function unpackLooks({ paths, flags, times }: PackedLooks): Look[] {
   if (flags.length === 0) return [];
   return paths.split('\0').map((path, index) => {
     const flag = flags[index] ?? 0;
-    return { path, scope: SCOPES[flag & ~GONE] ?? 'entry', gone: (flag & GONE) !== 0, since: times[index] ?? 0 };
+    const scope = SCOPES[flag & ~(GONE | MOVED)] ?? 'entry';
+    return { path, scope, gone: (flag & GONE) !== 0, since: times[index] ?? 0, ...movedIf((flag & MOVED) !== 0) };
   });
 }

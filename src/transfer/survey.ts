@@ -56,8 +56,11 @@ export interface Unwanted {
   readonly isInTheWay?: boolean;
 }
 
-/** Writing sets mtime and ctime at once; the clock behind them ticks every few milliseconds. */
-const SET_APART_MS = 2_000;
+/**
+ * Writing to a file sets mtime and ctime at once; the clock behind them ticks every few milliseconds. Those of a directory
+ * are the very same when a name in it comes or goes, and a rename of the directory moves its ctime alone.
+ */
+const SET_APART_MS = { file: 2_000, directory: 0 };
 /** A change is seen after it was made, and a mark may have waited for longer than the file was quiet. */
 const SEEN_LATE_MS = 60_000;
 const DIVIDE_INTO = 64;
@@ -85,7 +88,7 @@ export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: nu
       continue;
     }
     if (found.linkedInode !== undefined) linked.push(found.linkedInode);
-    isDoubtful ||= kind === 'file' && size > 0 && hasOtherTime(found, look);
+    isDoubtful ||= kind === 'file' && size > 0 && (look.moved === true || hasOtherTime(found, look));
     if (kind === 'missing') {
       names.set(path, 'missing');
     } else if (kind === 'directory' && (look.gone || path !== look.path)) {
@@ -132,9 +135,10 @@ export function surveyAfter(disk: Disk, names: EntriesSurvey['names']): Again[] 
  * Whether the time of what changed was set by somebody (`cp -p`, tar, utimes) or came with it (`mv`): then it may be that of
  * what stood there before, and rsync would take the one for the other. A change of mode or owner looks the same.
  */
-function hasOtherTime({ mtimeMs, ctimeMs }: Found, { since }: Look): boolean {
+function hasOtherTime({ kind, mtimeMs, ctimeMs }: Found, { since }: Look): boolean {
   if (mtimeMs === undefined || ctimeMs === undefined) return false;
-  return Math.abs(ctimeMs - mtimeMs) > SET_APART_MS && ctimeMs >= since - SEEN_LATE_MS;
+  const apartMs = kind === 'directory' ? SET_APART_MS.directory : SET_APART_MS.file;
+  return Math.abs(ctimeMs - mtimeMs) > apartMs && ctimeMs >= since - SEEN_LATE_MS;
 }
 
 export interface TreesSurvey {
@@ -196,7 +200,7 @@ export function surveyTrees(disk: Disk, looks: readonly Look[], filter?: Filter)
     if (path === look.path && found.kind === 'directory' && filter?.isExcluded(path, true) !== true) {
       directories.push(look);
       // Nobody moves the root: its times say nothing about what is in it.
-      if (path !== ROOT && hasOtherTime(found, look)) doubtful.add(look);
+      if (look.moved === true || (path !== ROOT && hasOtherTime(found, look))) doubtful.add(look);
     } else {
       again.push({ path, scope: 'entry', gone: look.gone, because: 'retyped' });
     }

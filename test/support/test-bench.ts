@@ -45,6 +45,13 @@ export class TestBench {
     return this.path('fail-log.sh');
   }
 
+  /** The program that was started last. */
+  get startedLast(): SersyncProcess {
+    const started = this.#started.at(-1);
+    if (started === undefined) throw new Error('nothing was started');
+    return started;
+  }
+
   get remotes(): string[] {
     return this.daemons.map((daemon) => daemon.path());
   }

@@ -4,18 +4,19 @@ import { isBelow, levelsBelow, ROOT, type RelativePath } from '../../../src/core
 import type { Scope } from '../../../src/core/scope.js';
 import { Random } from '../../support/random.js';
 
-/** `a`: an entry; `a/`: a listing; `a/**`: a subtree; `-` in front: seen to go. */
+/** `a`: an entry; `a/`: a listing; `a/**`: a subtree; `-` in front: seen to go; `>`: moved. */
 function dirty(text: string, more: Partial<DirtyPath> = {}): DirtyPath {
   const gone = text.startsWith('-');
-  const name = gone ? text.slice(1) : text;
+  const moved = text.startsWith('>');
+  const name = gone || moved ? text.slice(1) : text;
   const scope: Scope = name.endsWith('**') ? 'subtree' : name.endsWith('/') ? 'listing' : 'entry';
   const path = name.replace(/\/?\**$/, '').replace(/^\.$/, ROOT);
-  return { path, scope, gone, alone: false, since: 100, ...more };
+  return { path, scope, gone, alone: false, since: 100, ...(moved ? { moved } : {}), ...more };
 }
 
-function describePath({ path, scope, gone }: DirtyPath): string {
+function describePath({ path, scope, gone, moved }: DirtyPath): string {
   const shown = path === ROOT ? '.' : path;
-  return `${gone ? '-' : ''}${shown}${scope === 'subtree' ? '/**' : scope === 'listing' ? '/' : ''}`;
+  return `${gone ? '-' : ''}${moved === true ? '>' : ''}${shown}${scope === 'subtree' ? '/**' : scope === 'listing' ? '/' : ''}`;
 }
 
 function setOf(...texts: string[]): DirtySet {
@@ -53,6 +54,15 @@ describe('marks fold', () => {
     { why: 'a listing does not take in what was seen to go', marks: ['d/', '-d/a'], left: ['-d/a', 'd/'] },
     { why: 'gone and there again: looked at as a whole', marks: ['-d', 'd/**'], left: ['-d/**'] },
     { why: 'gone and listed: unknown below its first level too', marks: ['-d', 'd/'], left: ['-d/**'] },
+    { why: 'what was moved stays so', marks: ['>a/**', 'a/', 'b', '>b'], left: ['>a/**', '>b'] },
+    {
+      why: 'a subtree does not take in what was moved',
+      marks: ['>d/a', 'd/**', '>d/e/**'],
+      left: ['>d/a', '>d/e/**', 'd/**'],
+    },
+    { why: 'but one that was moved itself does', marks: ['>d/a', 'd/b', '>d/**', '>d/e/**'], left: ['>d/**'] },
+    { why: 'and so does a name that is gone', marks: ['>d/a', '-d'], left: ['-d'] },
+    { why: 'gone and there again by a move', marks: ['-d', '>d/**'], left: ['->d/**'] },
     { why: 'a change of a name that is gone keeps it gone', marks: ['-a', 'a'], left: ['-a'] },
   ])('$why', ({ marks, left }) => {
     expect(contentOf(setOf(...marks))).toEqual(left);
@@ -176,6 +186,11 @@ describe('coarsening', () => {
       Array.from({ length: 101 }, (_, index) => `-d/${index}`),
     );
     expect(contentOf(set)).toEqual(['d/']);
+  });
+
+  test('what was moved stays so where it is folded', () => {
+    const moved = coarse(100, [...names('quiet', 3), ...names('busy', 97), '>busy/moved']);
+    expect(contentOf(moved)).toEqual(['>busy/', 'quiet/0', 'quiet/1', 'quiet/2']);
   });
 
   test('the oldest change is kept', () => {

@@ -30,6 +30,8 @@ const flags = {
 const marks: fc.Arbitrary<JournalMark> = fc.oneof(
   fc.record({ path: paths, ...flags }),
   fc.record({ path: paths, ...flags, why: texts }),
+  fc.record({ path: paths, ...flags, moved: fc.constant(true), why: texts }),
+  fc.record({ path: paths, ...flags, moved: fc.constant(true) }),
 );
 
 /** What a database that stores UTF-8 hands back. */

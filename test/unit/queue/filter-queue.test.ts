@@ -118,6 +118,20 @@ describe('a file that is written', () => {
     expect(bench.advance(60_000)).toEqual([]);
   });
 
+  test('is told to have moved when it came by a move, and so is a directory', () => {
+    const bench = new Bench();
+    bench.queue.touched('b', Hint.movedFrom | Hint.movedTo);
+    bench.queue.touched('d', Hint.movedTo | DIRECTORY);
+    bench.queue.touched('e', Hint.created | DIRECTORY);
+    const moved = bench.take().map(({ path, gone, moved }) => [path, gone, moved === true]);
+    expect(moved).toEqual([
+      ['b', true, false],
+      ['b', false, true],
+      ['d', false, true],
+      ['e', false, false],
+    ]);
+  });
+
   test('that was removed and written again in one hint is both', () => {
     const bench = new Bench();
     expect(bench.touch('a', Hint.removed | Hint.created | Hint.closed)).toEqual(['-a', 'a']);

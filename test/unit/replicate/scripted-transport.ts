@@ -72,9 +72,9 @@ export async function turns(): Promise<void> {
 /** `entries a b`, `trees d/**`, `divide .`: what a run was asked for. */
 export function describeTask(task: TransferTask): string {
   if (task.kind === 'divide') return 'divide';
-  const looks = task.looks.map(({ path, scope, gone }) => {
+  const looks = task.looks.map(({ path, scope, gone, moved }) => {
     const end = scope === 'subtree' ? '/**' : scope === 'listing' ? '/' : '';
-    return `${gone ? '-' : ''}${path === '' ? '.' : path}${end}`;
+    return `${gone ? '-' : ''}${moved === true ? '>' : ''}${path === '' ? '.' : path}${end}`;
   });
   return [task.kind, ...looks.sort()].join(' ');
 }

@@ -145,6 +145,12 @@ describe('before entries are sent', () => {
     expect(surveyEntries(disk, [look('a', { since: SEEN })], 0).isDoubtful).toBe(is);
   });
 
+  test('the time of a file that was moved tells nothing', () => {
+    const disk: Disk = { look: () => ({ kind: 'file', size: 1, mtimeMs: 0, ctimeMs: 0 }), children: () => [] };
+    expect(surveyEntries(disk, [look('a', { since: SEEN })], 0).isDoubtful).toBe(false);
+    expect(surveyEntries(disk, [look('a', { since: SEEN, moved: true })], 0).isDoubtful).toBe(true);
+  });
+
   test('a thousand names in one directory cost one look at each directory above them', () => {
     const tree = treeOf('d/', 'd/e/');
     const seen: RelativePath[] = [];
@@ -240,6 +246,18 @@ describe('a directory whose time was not made by what changed in it', () => {
     const { directories, doubtful } = surveyTrees(moved, looks);
     expect(directories).toEqual(looks);
     expect([...doubtful].map(({ path }) => path)).toEqual(['d']);
+  });
+
+  test('is doubted for a millisecond, and whatever its time when it was told to have moved', () => {
+    const at = (mtimeMs: number): Disk => ({
+      ...moved,
+      look: () => ({ kind: 'directory', size: 0, mtimeMs, ctimeMs: 5_000 }),
+    });
+    const isDoubted = (disk: Disk, told: Partial<Look>): boolean =>
+      surveyTrees(disk, [look('d', { scope: 'subtree', since: 5_000, ...told })]).doubtful.size > 0;
+    expect(isDoubted(at(4_999), {})).toBe(true);
+    expect(isDoubted(at(5_000), {})).toBe(false);
+    expect(isDoubted(at(5_000), { moved: true })).toBe(true);
   });
 
   test('is not doubted when it is the root, or by its name alone', () => {
