@@ -19,6 +19,8 @@ export class PathTree<Value extends object> {
   }
 
   get(path: RelativePath): Value | undefined {
+    // Most sets are empty most of the time.
+    if (this.#size === 0) return undefined;
     return this.#find(path)?.value;
   }
 
@@ -63,6 +65,7 @@ export class PathTree<Value extends object> {
 
   /** The values strictly above `path`, from the root down, with their distance in levels (1: the parent). */
   *above(path: RelativePath): Generator<[Value, number]> {
+    if (this.#size === 0) return;
     let node: Node<Value> | undefined = this.#root;
     const names = namesOf(path);
     for (let depth = 0; depth < names.length; depth++) {
@@ -79,7 +82,7 @@ export class PathTree<Value extends object> {
   }
 
   hasBelow(path: RelativePath): boolean {
-    return (this.#find(path)?.children?.size ?? 0) > 0;
+    return this.#size > 0 && (this.#find(path)?.children?.size ?? 0) > 0;
   }
 
   /** Removes the values strictly below `path` for which `isPruned` says so. */

@@ -620,8 +620,9 @@ export class Replica implements JournalSource {
     this.#batches.add(batch);
     this.#inFlight.add(batch.claims);
     for (const look of batch.looks) {
-      const flying = this.#looksInFlight.get(look.path) ?? [];
-      this.#looksInFlight.set(look.path, [...flying, { ...look, batch }]);
+      const flying = { ...look, batch };
+      const others = this.#looksInFlight.get(look.path);
+      this.#looksInFlight.set(look.path, others === undefined ? [flying] : [...others, flying]);
       this.#section.changed(look.path);
     }
     const landed = this.#carryOut(batch).finally(() => {
@@ -1118,8 +1119,9 @@ export class Replica implements JournalSource {
     const changes = defined([
       this.#changes.get(path),
       this.#retries.get(path),
-      // After a crash nobody knows what of it was renamed while it was looked at.
-      ...ofKinds('entries', 'trees', 'large').map((look) => ({ ...look, moved: true })),
+      ...ofKinds('entries', 'large'),
+      // After a crash nobody knows what of it was renamed while it was looked at; of names it is not asked (`#restore`).
+      ...ofKinds('trees').map((look) => ({ ...look, moved: true })),
     ]);
     const pieces = defined([this.#resyncPieces.get(path), ...ofKinds('resync')]);
     const sweeps = defined([this.#sweeps.get(path), ...ofKinds('sweep')]);
@@ -1152,13 +1154,15 @@ export class Replica implements JournalSource {
     const now = this.#now();
     for (const mark of saved) {
       const dirty = { ...mark, since: Math.min(mark.since, now) };
+      const isChange = mark.kind === 'change' || mark.kind === 'both';
       // It may have been in flight, and cut off.
       const isLong =
         mark.kind === 'resync' ||
         mark.kind === 'both' ||
         (mark.kind === 'change' && (mark.alone || mark.scope !== 'entry'));
       if (isLong) this.#sweeps.mark(dirty);
-      if (mark.kind === 'change' || mark.kind === 'both') this.#changes.mark(dirty);
+      // Whether a name was in flight is not worth a record of its own: all count as if they had been.
+      if (isChange) this.#changes.mark(mark.scope === 'entry' ? { ...dirty, moved: true } : dirty);
       if (mark.kind === 'resync' || mark.kind === 'both') this.#resyncPieces.mark({ ...dirty, gone: false });
       if (mark.kind === 'sweep') this.#sweeps.mark(dirty);
       if (mark.kind === 'found')
