@@ -165,7 +165,8 @@ interface Batch {
 }
 
 /** A look and the batch that it is in flight with. At one path there may be two, one of which waits for the other. */
-interface FlyingLook extends DirtyPath {
+interface FlyingLook {
+  readonly look: DirtyPath;
   readonly batch: Batch;
 }
 
@@ -620,7 +621,7 @@ export class Replica implements JournalSource {
     this.#batches.add(batch);
     this.#inFlight.add(batch.claims);
     for (const look of batch.looks) {
-      const flying = { ...look, batch };
+      const flying = { look, batch };
       const others = this.#looksInFlight.get(look.path);
       this.#looksInFlight.set(look.path, others === undefined ? [flying] : [...others, flying]);
       this.#section.changed(look.path);
@@ -1114,27 +1115,29 @@ export class Replica implements JournalSource {
   // ---- the journal
 
   imageOf(path: RelativePath): JournalMark | undefined {
-    const flying = this.#looksInFlight.get(path) ?? [];
-    const ofKinds = (...kinds: BatchKind[]): FlyingLook[] => flying.filter(({ batch }) => kinds.includes(batch.kind));
-    const changes = defined([
-      this.#changes.get(path),
-      this.#retries.get(path),
-      ...ofKinds('entries', 'large'),
+    let change = eitherOf(this.#changes.get(path), this.#retries.get(path));
+    let piece = this.#resyncPieces.get(path);
+    let sweep = this.#sweeps.get(path);
+    let mayBeCutOff = sweep !== undefined;
+    for (const { look, batch } of this.#looksInFlight.get(path) ?? []) {
+      if (batch.kind === 'resync') piece = eitherOf(piece, look);
+      else if (batch.kind === 'sweep') sweep = eitherOf(sweep, look);
       // After a crash nobody knows what of it was renamed while it was looked at; of names it is not asked (`#restore`).
-      ...ofKinds('trees').map((look) => ({ ...look, moved: true })),
-    ]);
-    const pieces = defined([this.#resyncPieces.get(path), ...ofKinds('resync')]);
-    const sweeps = defined([this.#sweeps.get(path), ...ofKinds('sweep')]);
-    if (changes.length + pieces.length > 0) {
-      const kind = pieces.length === 0 ? 'change' : changes.length === 0 ? 'resync' : 'both';
-      const mark = mergeAll([...changes, ...pieces]);
+      else change = eitherOf(change, batch.kind === 'trees' ? { ...look, moved: true } : look);
       // By itself after a restart, and looked after then (`#restore`): a part of it may be on the remote.
-      const mayBeCutOff = sweeps.length > 0 || flying.some(({ batch }) => batch.kind === 'entries' && isSingle(batch));
-      return { path, ...mark, alone: mark.alone || (mark.scope === 'entry' && mayBeCutOff), kind };
+      mayBeCutOff ||= batch.kind === 'sweep' || (batch.kind === 'entries' && isSingle(batch));
+    }
+    const mark = eitherOf(change, piece);
+    if (mark !== undefined) {
+      const alone = mark.alone || (mark.scope === 'entry' && mayBeCutOff);
+      return imageOf(
+        path,
+        { ...mark, alone },
+        piece === undefined ? 'change' : change === undefined ? 'resync' : 'both',
+      );
     }
     const waiting = this.#deletions.imageOf(path);
-    if (waiting !== undefined || sweeps.length === 0) return waiting;
-    return { path, ...mergeAll(sweeps), kind: 'sweep' };
+    return waiting === undefined && sweep !== undefined ? imageOf(path, sweep, 'sweep') : waiting;
   }
 
   *image(): Generator<JournalMark> {
@@ -1187,14 +1190,14 @@ export class Replica implements JournalSource {
     return [ROOT, ...ancestorsOf(path)].some((above) =>
       this.#looksInFlight
         .get(above)
-        ?.some((look) => isForChanges(look) && above !== path && conflicts(look, levelsBelow(path, above))),
+        ?.some((flying) => isForChanges(flying) && above !== path && conflicts(flying.look, levelsBelow(path, above))),
     );
   }
 
   /** The batch is no longer in flight. */
   #land(batch: Batch): void {
     for (const { path } of batch.looks) {
-      const flying = this.#looksInFlight.get(path)?.filter((look) => look.batch !== batch) ?? [];
+      const flying = this.#looksInFlight.get(path)?.filter((flying) => flying.batch !== batch) ?? [];
       if (flying.length > 0) this.#looksInFlight.set(path, flying);
       else this.#looksInFlight.delete(path);
       this.#section.changed(path);
@@ -1294,14 +1297,18 @@ function fractionOf({ pieces, piecesDone }: Resync): number {
   return pieces === 0 ? 0 : Math.min(1, piecesDone / pieces);
 }
 
-function defined(marks: readonly (Mark | undefined)[]): Mark[] {
-  return marks.filter((mark) => mark !== undefined);
+/** One mark for two, of which each may be missing. */
+function eitherOf(one: Mark | undefined, other: Mark | undefined): Mark | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return merge(one, other);
 }
 
-function mergeAll([first, ...others]: readonly Mark[]): Mark {
-  if (first === undefined) throw new Error('there is nothing to merge');
-  const { scope, gone, alone, moved, since } = others.reduce<Mark>(merge, first);
-  return { scope, gone, alone, since, ...movedIf(moved) };
+function imageOf(
+  path: RelativePath,
+  { scope, gone, alone, moved, since }: Mark,
+  kind: JournalMark['kind'],
+): JournalMark {
+  return { path, kind, scope, gone, alone, since, ...movedIf(moved) };
 }
 
 function requestOf({ reason, crontab, isAsked }: ResyncRequest): ResyncRequest {
