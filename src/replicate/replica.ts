@@ -39,6 +39,8 @@ export interface ReplicaLimits {
   readonly lanes: number;
   /** A second run for small changes starts when the first has taken this long. */
   readonly nextLaneAfterMs: number;
+  /** After a run for small changes the next one waits for as long as that took, at most this: what comes meanwhile goes along. */
+  readonly pauseAtMostMs: number;
   /** Names in one run. */
   readonly entriesPerRun: number;
   /** Directories in one run, for changes. */
@@ -60,6 +62,7 @@ export interface ReplicaLimits {
 export const REPLICA_LIMITS: ReplicaLimits = {
   lanes: 4,
   nextLaneAfterMs: 1_000,
+  pauseAtMostMs: 250,
   entriesPerRun: 10_000,
   treesPerRun: 1_000,
   resyncTreesPerRun: 16,
@@ -250,6 +253,8 @@ export class Replica implements JournalSource {
   #turns = 0;
   /** Since when each kind has had something to send and could not, for overlapping runs in flight. */
   readonly #blockedSince = new Map<BatchKind, number>();
+  /** Until when small changes gather, after a run of them. */
+  #pausesUntil = -Infinity;
   /** Until when it is not asked again whether something of a kind may go. */
   readonly #restsUntil = new Map<BatchKind, number>();
   /** The root holds too many directories to be divided into them. */
@@ -579,14 +584,22 @@ export class Replica implements JournalSource {
     }
   }
 
-  /** While a run of small changes is young, the next batch gathers; large files and resyncs have lanes of their own. */
+  /**
+   * While a run of small changes is young, and for a while after it, the next batch gathers: under load half of the time
+   * and fewer processes. Large files and resyncs have lanes of their own.
+   */
   #gathersUntil(kind: BatchKind, now: number): number {
     if (kind !== 'entries' && kind !== 'trees') return now;
-    let until = now;
+    let until = kind === 'entries' && !this.#isDraining ? Math.max(now, this.#pausesUntil) : now;
     for (const batch of this.#batches) {
       if (batch.kind === kind) until = Math.max(until, batch.startedAt + this.#options.limits.nextLaneAfterMs);
     }
     return until;
+  }
+
+  #pause({ startedAt }: Batch): void {
+    const now = this.#now();
+    this.#pausesUntil = now + Math.min(now - startedAt, this.#options.limits.pauseAtMostMs);
   }
 
   #runsOf(kind: BatchKind): number {
@@ -598,7 +611,7 @@ export class Replica implements JournalSource {
   #nextWake(now: number): number | undefined {
     const unreadDueAt = this.#retries.size === 0 ? this.#unreadDueAt : undefined;
     const wakes = [this.#retries.nextDue(), this.#foundAt && this.#foundAt + JUDGE_AFTER_MS, unreadDueAt];
-    if (this.#changes.size > 0 && this.#batches.size > 0) {
+    if (this.#changes.size > 0) {
       for (const kind of ['entries', 'trees'] as const) {
         const until = Math.max(this.#gathersUntil(kind, now), this.#restsUntil.get(kind) ?? 0);
         if (until > now) wakes.push(until);
@@ -630,6 +643,7 @@ export class Replica implements JournalSource {
       this.#batches.delete(batch);
       this.#inFlight.remove(batch.claims);
       this.#land(batch);
+      if (batch.kind === 'entries') this.#pause(batch);
       this.#restsUntil.clear();
       this.#resync?.sending.delete(batch);
       this.#queuePump();

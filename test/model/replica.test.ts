@@ -47,7 +47,13 @@ async function live(seed: number): Promise<Outcome> {
   const count = (fault: Event): void => void faults.set(fault, (faults.get(fault) ?? 0) + 1);
   let clock = new ManualClock();
   let faultChance = random.pick([0, 0.1, 0.3]);
-  const limits = { ...REPLICA_LIMITS, lanes: random.pick([1, 2, 4]), entriesPerRun: random.pick([2, 10_000]) };
+  const limits = {
+    ...REPLICA_LIMITS,
+    lanes: random.pick([1, 2, 4]),
+    entriesPerRun: random.pick([2, 10_000]),
+    // Pauses would keep looks from overlapping, which is what is dangerous.
+    pauseAtMostMs: 0,
+  };
 
   const transport = new ModelTransport({
     disk,

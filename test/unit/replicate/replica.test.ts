@@ -227,9 +227,48 @@ describe('small changes', () => {
     await bench.advance(10 * NEXT_LANE_MS);
     expect(bench.running).toEqual(['entries a']);
     await bench.end();
+    await bench.advance(REPLICA_LIMITS.pauseAtMostMs);
     expect(bench.running).toEqual(['entries a']);
     await bench.end();
     bench.expectInSync();
+  });
+
+  test('gather after a run for as long as it took, but not when it took next to nothing, and not for long', async () => {
+    const { pauseAtMostMs } = REPLICA_LIMITS;
+    for (const [tookMs, pauseMs] of [
+      [0, 0],
+      [20, 20],
+      [5_000, pauseAtMostMs],
+    ] as const) {
+      const bench = new Bench({ lanes: 1 });
+      await bench.mark('a');
+      await bench.advance(tookMs);
+      await bench.end();
+      if (pauseMs > 0) {
+        await bench.mark('b');
+        await bench.advance(pauseMs - 1);
+        await bench.mark('c');
+        expect(bench.running).toEqual([]);
+        await bench.advance(1);
+        expect(bench.running).toEqual(['entries b c']);
+      } else {
+        await bench.mark('b');
+        expect(bench.running).toEqual(['entries b']);
+      }
+    }
+  });
+
+  test('do not wait for others when the service stops', async () => {
+    const bench = new Bench();
+    await bench.mark('a');
+    await bench.advance(200);
+    await bench.end();
+    await bench.mark('b');
+    expect(bench.running).toEqual([]);
+    void bench.replica.stop(1_000);
+    await turns();
+    expect(bench.running).toEqual(['entries b']);
+    await bench.end();
   });
 
   test('are at most so many in one run', async () => {
