@@ -1,14 +1,11 @@
-import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { messageOf } from '../errors.js';
+import type { PipedProcess, ProcessExit, ProcessStart } from './piped-process.js';
+import { startProcess } from './start-process.js';
 
-export interface RsyncStart {
-  /** The program and its arguments. */
-  readonly command: readonly [string, ...string[]];
-  readonly cwd: string;
-}
+export type RsyncStart = ProcessStart;
 
 export interface RsyncFeed {
   /** What goes to standard input, then its end. */
@@ -20,12 +17,7 @@ export interface RsyncFeed {
   readonly silenceMs?: number;
 }
 
-export interface RsyncExit {
-  readonly exitCode: number | null;
-  readonly signal: string | null;
-  /** The program could not be started. */
-  readonly spawnError?: string;
-}
+export type RsyncExit = ProcessExit;
 
 export interface RsyncProcess {
   /** Undefined when it could not be started. It stands in its directory already. */
@@ -52,18 +44,11 @@ export interface WaitingRsync {
 }
 
 /** Starts an rsync in a process group of its own, to be fed later. */
-export function startRsync({ command: [program, ...args], cwd }: RsyncStart): WaitingRsync {
-  let child: ChildProcessWithoutNullStreams;
+export function startRsync(start: RsyncStart): WaitingRsync {
+  let child: PipedProcess;
   try {
-    child = spawn(program, args, {
-      cwd,
-      // System messages are parsed: they must come in English.
-      env: { ...process.env, LC_ALL: 'C' },
-      stdio: ['pipe', 'pipe', 'pipe'],
-      detached: true,
-    });
+    child = startProcess(start);
   } catch (error) {
-    // Most failures to start come as an event; E2BIG, for one, is thrown (Node 20).
     const done = Promise.resolve({ exitCode: null, signal: null, spawnError: messageOf(error) });
     return {
       pid: undefined,
@@ -73,33 +58,16 @@ export function startRsync({ command: [program, ...args], cwd }: RsyncStart): Wa
       release: () => Promise.resolve(),
     };
   }
-
-  let hasEnded = false;
-  // Streams that nobody reads never close: that the process is gone is heard of before.
-  const exited = new Promise<void>((resolve) => {
-    const end = (): void => {
-      hasEnded = true;
-      resolve();
-    };
-    child.once('error', end);
-    child.once('exit', end);
-  });
-  const closed = new Promise<RsyncExit>((resolve) => {
-    child.once('error', (error) => {
-      resolve({ exitCode: null, signal: null, spawnError: error.message });
-    });
-    child.once('close', (exitCode, signal) => {
-      resolve({ exitCode, signal });
-    });
-  });
   // Of one that is not fed: with a process that has ended its pipe breaks.
   child.stdin.on('error', () => undefined);
+  // Streams that nobody reads never close: that the process is gone is heard of before.
+  const exited = child.exited.then(() => undefined);
 
   return {
     pid: child.pid,
-    hasEnded: () => hasEnded,
+    hasEnded: () => child.hasExited(),
     exited,
-    feed: (feed) => feedChild(child, closed, feed),
+    feed: (feed) => feedChild(child, feed),
     async release(graceMs) {
       child.stdout.resume();
       child.stderr.resume();
@@ -113,17 +81,13 @@ export function startRsync({ command: [program, ...args], cwd }: RsyncStart): Wa
   };
 }
 
-function feedChild(
-  child: ChildProcessWithoutNullStreams,
-  closed: Promise<RsyncExit>,
-  { input, onLine, onErrorLine, silenceMs }: RsyncFeed,
-): RsyncProcess {
+function feedChild(child: PipedProcess, { input, onLine, onErrorLine, silenceMs }: RsyncFeed): RsyncProcess {
   let killTimer: NodeJS.Timeout | undefined;
   splitLines(child.stdout, onLine);
   splitLines(child.stderr, onErrorLine);
 
   const cancel = (): void => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
+    if (child.hasExited()) return;
     signalGroup(child.pid, 'SIGTERM');
     killTimer ??= setTimeout(() => {
       signalGroup(child.pid, 'SIGKILL');
@@ -145,7 +109,7 @@ function feedChild(
 
   return {
     pid: child.pid,
-    done: closed.then(async (exit) => {
+    done: child.closed.then(async (exit) => {
       clearTimeout(killTimer);
       stopWatching?.();
       child.stdin.destroy();
