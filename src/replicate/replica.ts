@@ -597,11 +597,6 @@ export class Replica implements JournalSource {
     return until;
   }
 
-  #pause({ startedAt }: Batch): void {
-    const now = this.#now();
-    this.#pausesUntil = now + Math.min(now - startedAt, this.#options.limits.pauseAtMostMs);
-  }
-
   #runsOf(kind: BatchKind): number {
     let runs = 0;
     for (const batch of this.#batches) if (batch.kind === kind) runs++;
@@ -643,7 +638,6 @@ export class Replica implements JournalSource {
       this.#batches.delete(batch);
       this.#inFlight.remove(batch.claims);
       this.#land(batch);
-      if (batch.kind === 'entries') this.#pause(batch);
       this.#restsUntil.clear();
       this.#resync?.sending.delete(batch);
       this.#queuePump();
@@ -787,7 +781,7 @@ export class Replica implements JournalSource {
   }
 
   async #run(batch: Batch, task: TransferTask): Promise<RunReport> {
-    const { events, transport } = this.#options;
+    const { events, transport, limits } = this.#options;
     events.emit('run:started', { remote: this.name, kind: task.kind, paths: batch.looks.length });
     batch.run = transport.begin(task, ({ filesSent, bytesSent }) => {
       if (batch.kind !== 'resync' || this.#resync === undefined) return;
@@ -795,6 +789,7 @@ export class Replica implements JournalSource {
       this.#tellProgress(this.#resync);
     });
     const report = await batch.run.done;
+    if (task.kind === 'entries') this.#pausesUntil = this.#now() + Math.min(report.durationMs, limits.pauseAtMostMs);
     events.emit('run:finished', {
       remote: this.name,
       kind: task.kind,
