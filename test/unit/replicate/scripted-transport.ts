@@ -97,7 +97,7 @@ export const REFUSED: Partial<RunReport> = { exitCode: null, refused: 'the watch
 function report(fields: Partial<RunReport>): RunReport {
   return {
     ...NO_RUN,
-    durationMs: 1,
+    durationMs: 0,
     command: ['rsync'],
     ...fields,
   };
