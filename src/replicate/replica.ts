@@ -41,6 +41,8 @@ export interface ReplicaLimits {
   readonly nextLaneAfterMs: number;
   /** After a run for small changes the next one waits for as long as that took, at most this: what comes meanwhile goes along. */
   readonly pauseAtMostMs: number;
+  /** With so many small changes it waits no longer: they are worth a run. */
+  readonly worthARun: number;
   /** Names in one run. */
   readonly entriesPerRun: number;
   /** Directories in one run, for changes. */
@@ -63,6 +65,7 @@ export const REPLICA_LIMITS: ReplicaLimits = {
   lanes: 4,
   nextLaneAfterMs: 1_000,
   pauseAtMostMs: 250,
+  worthARun: 200,
   entriesPerRun: 10_000,
   treesPerRun: 1_000,
   resyncTreesPerRun: 16,
@@ -590,9 +593,11 @@ export class Replica implements JournalSource {
    */
   #gathersUntil(kind: BatchKind, now: number): number {
     if (kind !== 'entries' && kind !== 'trees') return now;
-    let until = kind === 'entries' && !this.#isDraining ? Math.max(now, this.#pausesUntil) : now;
+    const { limits } = this.#options;
+    const pauses = kind === 'entries' && !this.#isDraining && this.#changes.count('entry') < limits.worthARun;
+    let until = pauses ? Math.max(now, this.#pausesUntil) : now;
     for (const batch of this.#batches) {
-      if (batch.kind === kind) until = Math.max(until, batch.startedAt + this.#options.limits.nextLaneAfterMs);
+      if (batch.kind === kind) until = Math.max(until, batch.startedAt + limits.nextLaneAfterMs);
     }
     return until;
   }

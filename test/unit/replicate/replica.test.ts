@@ -256,6 +256,16 @@ describe('small changes', () => {
     }
   });
 
+  test('gather no longer when they are worth a run', async () => {
+    const bench = new Bench({ worthARun: 3 });
+    await bench.mark('a');
+    await bench.end({ durationMs: 200 });
+    await bench.mark('b', 'c');
+    expect(bench.running).toEqual([]);
+    await bench.mark('d');
+    expect(bench.running).toEqual(['entries b c d']);
+  });
+
   test('do not wait for others when the service stops', async () => {
     const bench = new Bench();
     await bench.mark('a');
