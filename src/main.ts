@@ -7,13 +7,8 @@ import { runCommand } from './cli/run.js';
 // an expression has been traced back 50,000 times. (That engine knows no back references and no look-around.)
 setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks');
 // V8 lets a heap grow to a multiple of what is alive in it before it collects garbage. A service that runs for months beside
-// others takes less instead once much is alive: for 1,000,000 paths with a remote away it took up to 590 MB, and with this up
-// to 320 (Node 20). With little it would cost time for nothing: a burst of 10,000 files took 19 % longer.
-const MUCH_BYTES = 100_000_000;
-const LOOK_EVERY_MS = 1_000;
-setInterval(() => {
-  setFlagsFromString(`--heap-growing-percent=${process.memoryUsage().heapUsed > MUCH_BYTES ? 30 : 0}`);
-}, LOOK_EVERY_MS).unref();
+// others takes less instead: for 1,000,000 paths with a remote away it took up to 590 MB, and with this up to 320 (Node 20).
+setFlagsFromString('--heap-growing-percent=30');
 
 // Whatever a library still holds open must not keep a service that has stopped.
 process.exit(await runCommand(process.argv.slice(2)));
