@@ -16,6 +16,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FailLogConfig, LocalPathConfig, PluginName } from '../config/config.js';
 import { messageOf, SersyncError, StartError } from '../errors.js';
 import type { ServiceIdentity } from '../observe/control-socket.js';
+import { fromText } from '../core/relative-path.js';
+import { identify } from '../transfer/source.js';
 import { askService } from './control-client.js';
 
 /** One thing that a service has for itself. */
@@ -222,10 +224,11 @@ async function close(server: Server): Promise<void> {
 }
 
 /** Bind mounts of and links to one directory have one key. */
+/** With its birth where that is known: a disk that was pulled leaves its number, and that of its root, to the next one. */
 function directoryKey(directory: string): string {
   try {
     const { dev, ino } = statSync(directory, { bigint: true });
-    return `${dev}:${ino}`;
+    return `${dev}:${identify(fromText(directory)) ?? ino}`;
   } catch (error) {
     throw new StartError('SERSYNC_START', `cannot look at ${directory}: ${messageOf(error)}`);
   }

@@ -2,7 +2,6 @@
  * posix_spawn(3) of the C library, with which a process starts without a copy of anything of ours. Node has nothing like
  * it (libuv forks), so its streams, its end and its exit code are looked after here.
  */
-import { closeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Socket } from 'node:net';
 import { constants } from 'node:os';
@@ -32,6 +31,8 @@ export function loadPosixSpawn(environment: () => NodeJS.ProcessEnv): StartProce
   const koffi = createRequire(import.meta.url)('koffi') as typeof Koffi;
   const libc = koffi.load(null);
   const pipe2 = libc.func('int pipe2(_Out_ uint8_t *fds, int flags)') as (fds: Uint8Array, flags: number) => number;
+  // Not that of Node, whose threads keep account of what they have opened themselves.
+  const close = libc.func('int close(int fd)') as (fd: number) => number;
   const sigfillset = libc.func('int sigfillset(_Inout_ uint8_t *set)') as (set: Uint8Array) => number;
   const initActions = libc.func('int posix_spawn_file_actions_init(_Inout_ uint8_t *actions)') as OnBytes;
   const dropActions = libc.func('int posix_spawn_file_actions_destroy(_Inout_ uint8_t *actions)') as OnBytes;
@@ -110,11 +111,11 @@ export function loadPosixSpawn(environment: () => NodeJS.ProcessEnv): StartProce
       dropActions(actions);
       if (error !== 0) throw new Error(`spawn ${command[0]} ${codeOf(error)}`);
     } catch (failure) {
-      for (const { readEnd, writeEnd } of pipes) for (const end of [readEnd, writeEnd]) closeSync(end);
+      for (const { readEnd, writeEnd } of pipes) for (const end of [readEnd, writeEnd]) close(end);
       throw failure;
     }
     const [input, output, errors, alive] = pipes.map(({ readEnd, writeEnd }, index) => {
-      closeSync(index === 0 ? readEnd : writeEnd);
+      close(index === 0 ? readEnd : writeEnd);
       return index === 0
         ? new Socket({ fd: writeEnd, readable: false, writable: true })
         : new Socket({ fd: readEnd, readable: true, writable: false });

@@ -1,4 +1,8 @@
+import { once } from 'node:events';
 import { existsSync, readdirSync, readlinkSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import { environment, startByFork, type PipedProcess, type StartProcess } from '../../src/transfer/piped-process.js';
 import { loadPosixSpawn } from '../../src/transfer/posix-spawn.js';
@@ -23,6 +27,25 @@ async function textOf(stream: NodeJS.ReadableStream): Promise<string> {
   for await (const chunk of stream) text += String(chunk);
   return text;
 }
+
+test('a process that is started in a thread makes Node complain of no descriptor', async () => {
+  const program = pathToFileURL(resolve(import.meta.dirname, '../../dist/transfer/start-process.js')).href;
+  const worker = new Worker(
+    `const { parentPort } = require('node:worker_threads');
+     const warnings = [];
+     process.on('warning', ({ message }) => warnings.push(message));
+     import('${program}').then(async ({ startProcess }) => {
+       const child = startProcess({ command: ['true'], cwd: '/' });
+       for (const stream of [child.stdout, child.stderr]) stream.resume();
+       const { exitCode } = await child.closed;
+       setImmediate(() => parentPort.postMessage({ exitCode, warnings }));
+     });`,
+    { eval: true, trackUnmanagedFds: true },
+  );
+  const [said] = (await once(worker, 'message')) as [unknown];
+  expect(said).toEqual({ exitCode: 0, warnings: [] });
+  await worker.terminate();
+});
 
 describe.each(WAYS)('a process that is started by %s', (_, start) => {
   const shell = (script: string, cwd = '/'): PipedProcess => start({ command: ['sh', '-c', script], cwd });

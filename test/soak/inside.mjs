@@ -50,7 +50,7 @@ function moveClock() {
 
 function endWorkerWhenAsked() {
   setInterval(() => {
-    if (process.getActiveResourcesInfo().includes('ProcessWrap') && claim('end-worker')) process.exit(EXIT_CODE);
+    if (process.getActiveResourcesInfo().includes('PipeWrap') && claim('end-worker')) process.exit(EXIT_CODE);
   }, LOOK_EVERY_MS).unref();
 }
 
