@@ -100,7 +100,7 @@ export class TreeIndex {
 
   private tellDirectory(directory: Entry, path: RelativePath, stats: Stats): void {
     if (directory.identity === identityOf(stats)) {
-      this.tell(path, (directory.isFresh ? Hint.created : Hint.attributes) | Hint.directory);
+      this.tell(path, (directory.isFresh ? Hint.created : 0) | Hint.attributes | Hint.directory);
       return;
     }
     // Replaced since the names above it were compared.
@@ -114,7 +114,10 @@ export class TreeIndex {
     const { children } = directory;
     if (children === undefined) return;
     const goneBefore = [...(directory.gone ?? [])];
-    for (const name of names ?? [...children.keys()]) this.compareName(directory, children, name, join(path, name));
+    const isListed = names !== undefined;
+    for (const name of names ?? [...children.keys()]) {
+      this.compareName(directory, children, name, join(path, name), isListed);
+    }
     if (names === undefined) return;
     const present = new Set(names);
     for (const [name, child] of children) {
@@ -126,7 +129,14 @@ export class TreeIndex {
     }
   }
 
-  private compareName(directory: Entry, children: Map<string, Entry>, name: string, path: RelativePath): void {
+  /** `isListed`: the names of its directory were read anew, because that has changed. */
+  private compareName(
+    directory: Entry,
+    children: Map<string, Entry>,
+    name: string,
+    path: RelativePath,
+    isListed: boolean,
+  ): void {
     const known = children.get(name);
     const stats = this.look(path);
     if (stats === undefined) {
@@ -135,8 +145,11 @@ export class TreeIndex {
     }
     const isDirectory = stats.isDirectory();
     if (this.filter.isExcluded(path, isDirectory)) return;
-    // A directory that is the same is compared in its turn.
-    if (known !== undefined && (isDirectory ? known.identity === identityOf(stats) : isUnchanged(known, stats))) return;
+    if (known !== undefined && (isDirectory ? known.identity === identityOf(stats) : isUnchanged(known, stats))) {
+      // A directory that is the same is compared in its turn. Whoever was told of it may have seen it away for a moment.
+      if (isListed && isDirectory && known.ctimeMs !== stats.ctimeMs) known.isFresh = true;
+      return;
+    }
     if (isDirectory) {
       // Whoever is told looks at everything below.
       children.set(name, this.remember(path, stats));
@@ -261,8 +274,9 @@ interface Entry {
   /** Undefined for what is not a directory. */
   children: Map<string, Entry> | undefined;
   /**
-   * A directory that was told as a whole and has changed ever since. Whoever looked at it may have seen names that came
-   * and went between two comparisons, so it is told as a whole once more.
+   * A directory that was told as a whole and has changed ever since, or that has changed together with the one above it.
+   * Whoever looked at it may have seen names that came and went between two comparisons, or nothing because it was moved
+   * away and back, so it is told as a whole once more.
    */
   isFresh: boolean;
   /**

@@ -48,7 +48,12 @@ test('a process that is started in a thread makes Node complain of no descriptor
 });
 
 describe.each(WAYS)('a process that is started by %s', (_, start) => {
-  const shell = (script: string, cwd = '/'): PipedProcess => start({ command: ['sh', '-c', script], cwd });
+  const shell = (script: string, cwd = '/'): PipedProcess => {
+    const child = start({ command: ['sh', '-c', script], cwd });
+    // Of one that has ended before it could be given anything.
+    child.stdin.on('error', () => undefined);
+    return child;
+  };
 
   async function run(script: string, input = ''): Promise<{ said: string; complained: string; exit: unknown }> {
     const child = shell(script);
