@@ -228,7 +228,7 @@ async function close(server: Server): Promise<void> {
 function directoryKey(directory: string): string {
   try {
     const { dev, ino } = statSync(directory, { bigint: true });
-    return `${dev}:${identify(fromText(directory)) ?? ino}`;
+    return `${dev}:${identify(fromText(realpathSync(directory))) ?? ino}`;
   } catch (error) {
     throw new StartError('SERSYNC_START', `cannot look at ${directory}: ${messageOf(error)}`);
   }
