@@ -24,7 +24,15 @@ import {
 } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { ancestorsOf, join, parentOf, type RelativePath, ROOT, toBytes } from '../../src/core/relative-path.js';
+import {
+  ancestorsOf,
+  isBelow,
+  join,
+  parentOf,
+  type RelativePath,
+  ROOT,
+  toBytes,
+} from '../../src/core/relative-path.js';
 import type { Random } from '../support/random.js';
 import { locate, readTree } from '../support/trees.js';
 import type { Timeline } from './timeline.js';
@@ -405,6 +413,8 @@ const OPERATIONS: readonly Operation[] = [
     weight: 2,
     run: (hand) => {
       const [from, to] = [hand.directory(), hand.place()];
+      // As cp does: it would copy what it has just made, until the path is too long for anybody.
+      if (isBelow(to, from)) return;
       hand.note('copies all of', from, to);
       copyTree(hand.at(from), hand.at(to), { left: 60 });
     },
