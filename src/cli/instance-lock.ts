@@ -14,9 +14,9 @@ import { basename, dirname, join } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FailLogConfig, LocalPathConfig, PluginName } from '../config/config.js';
+import { fromText } from '../core/relative-path.js';
 import { messageOf, SersyncError, StartError } from '../errors.js';
 import type { ServiceIdentity } from '../observe/control-socket.js';
-import { fromText } from '../core/relative-path.js';
 import { identify } from '../transfer/source.js';
 import { askService } from './control-client.js';
 
@@ -223,8 +223,10 @@ async function close(server: Server): Promise<void> {
   await closed;
 }
 
-/** Bind mounts of and links to one directory have one key. */
-/** With its birth where that is known: a disk that was pulled leaves its number, and that of its root, to the next one. */
+/**
+ * Bind mounts of and links to one directory have one key. Its birth belongs to it where that is known: a disk that was
+ * pulled leaves its number, and that of its root, to the next one.
+ */
 function directoryKey(directory: string): string {
   try {
     const { dev, ino } = statSync(directory, { bigint: true });
