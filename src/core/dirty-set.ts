@@ -7,6 +7,8 @@
  *   Anything else that only the remote has is an *inferred* deletion.
  * - *moved*: the name came by a rename, or was renamed while it was looked at: times say nothing of what is at and below
  *   it, for a remote may have the content of one name with the time of another. It is compared by content.
+ * - *dated*: the disk tells of the change by itself, by a ctime that is no older than the mark: the walk that follows a crash
+ *   finds it, from the last checkpoint on.
  * - *mark*: to put a path into the set. *Take*: to move paths from the set into a run; they are *in flight* then.
  *   *Settle*: to end that: the path is clean, or marked again.
  * - *cover*: a mark covers another when settling it settles the other too; what is covered is folded into it.
@@ -23,6 +25,8 @@ export interface Mark {
   readonly alone: boolean;
   /** Default: false. */
   readonly moved?: boolean;
+  /** Default: false. */
+  readonly dated?: boolean;
   /** When the oldest change that this mark stands for was seen: milliseconds of the service's clock. */
   readonly since: number;
 }
@@ -67,7 +71,7 @@ export function conflicts(upper: Pick<Mark, 'scope' | 'gone'>, levels: number): 
 
 export interface DirtySetOptions {
   readonly maxMarks?: number;
-  readonly onChanged?: (path: RelativePath) => void;
+  readonly onChanged?: (path: RelativePath, isDated: boolean) => void;
 }
 
 /** The dirty paths of one remote. Marks that others cover are folded; no two marks in the set cover each other. */
@@ -75,11 +79,11 @@ export class DirtySet {
   readonly #marks = new PathTree<StoredMark>();
   readonly #counts: Record<MarkKind, number> = { entry: 0, large: 0, listing: 0, subtree: 0 };
   readonly #maxMarks: number;
-  readonly #onChanged: (path: RelativePath) => void;
+  readonly #onChanged: (path: RelativePath, isDated: boolean) => void;
 
   /**
    * Beyond `maxMarks` the set coarsens itself. `onChanged` is called for each path whose mark was made, widened or folded
-   * into another one; not for those that are taken.
+   * into another one; not for those that are taken. With `isDated` the disk tells as much of it as the mark.
    */
   constructor({ maxMarks = 100_000, onChanged = () => undefined }: DirtySetOptions = {}) {
     this.#maxMarks = maxMarks;
@@ -111,8 +115,9 @@ export class DirtySet {
     return this.#counts[kind];
   }
 
-  mark({ path, scope, gone, alone, moved, since }: DirtyPath): void {
-    let merged: StoredMark = { scope, gone, alone, since, ...movedIf(moved) };
+  mark(dirty: DirtyPath): void {
+    const { path } = dirty;
+    let merged = markOf(dirty);
     for (const [above, levels] of this.#marks.above(path)) {
       if (!covers(above, merged, levels)) continue;
       above.since = Math.min(above.since, merged.since);
@@ -126,14 +131,14 @@ export class DirtySet {
         if (!isCovered) return false;
         merged.since = Math.min(merged.since, below.since);
         this.#counts[kindOf(below)]--;
-        this.#onChanged(belowPath);
+        this.#onChanged(belowPath, false);
         return true;
       });
     }
     if (present !== undefined) this.#counts[kindOf(present)]--;
     this.#counts[kindOf(merged)]++;
     this.#marks.set(path, merged);
-    this.#onChanged(path);
+    this.#onChanged(path, merged.dated === true);
     if (this.#marks.size > this.#maxMarks) this.#coarsen();
   }
 
@@ -208,7 +213,7 @@ export class DirtySet {
       since = Math.min(since, below.since);
       moved ||= below.moved === true;
       this.#counts[kindOf(below)]--;
-      this.#onChanged(belowPath);
+      this.#onChanged(belowPath, false);
       return true;
     });
     if (since < Infinity) this.mark({ path, scope, gone: false, alone: false, since, ...movedIf(moved) });
@@ -226,10 +231,23 @@ export function merge(one: Mark, other: Mark): Mark {
     alone: one.alone || other.alone,
     since: Math.min(one.since, other.since),
     ...movedIf(one.moved === true || other.moved === true),
+    ...datedIf(one.dated === true && other.dated === true),
   };
 }
 
 /** Most marks are not: they do without the field. */
 export function movedIf(moved: boolean | undefined): Pick<Mark, 'moved'> {
   return moved === true ? { moved } : {};
+}
+
+export function datedIf(dated: boolean | undefined): Pick<Mark, 'dated'> {
+  return dated === true ? { dated } : {};
+}
+
+/** A walk finds a name that is there, and nothing more of it: no deletion, no move, no size. */
+function markOf({ scope, gone, alone, moved, dated, since }: Mark): StoredMark {
+  const mark: StoredMark = { scope, gone, alone, since };
+  if (moved === true) mark.moved = true;
+  else if (dated === true && scope === 'entry' && !gone && !alone) mark.dated = true;
+  return mark;
 }

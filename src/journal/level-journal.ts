@@ -93,9 +93,13 @@ export class LevelJournal implements Journal {
     return {
       facts: section.facts === undefined ? undefined : decodeFacts(section.facts),
       saved: section.open(source),
-      changed: (path) => {
-        section.tell(path);
+      changed: (path, isDated = false) => {
+        if (isDated && section.tellDated(path)) return;
+        if (!isDated) section.tell(path);
         if (this.#toldAt === undefined) this.#expectWrite();
+      },
+      settled: (path) => {
+        if (!section.tellSettled(path) && this.#toldAt === undefined) this.#expectWrite();
       },
       keep: (facts) => {
         section.keep(JSON.stringify(facts));
@@ -112,12 +116,14 @@ export class LevelJournal implements Journal {
   async flush(): Promise<void> {
     // What is being written may be older than what was told last.
     await this.#writing;
+    this.#takeDated();
     if (this.#failure === undefined) await this.#write();
   }
 
   /** Writes what is to be written, also when it could not be before, and closes the database. */
   async close(): Promise<void> {
     await this.#writing;
+    this.#takeDated();
     await this.#write();
     this.#isClosed = true;
     this.#takeBack?.();
@@ -176,10 +182,15 @@ export class LevelJournal implements Journal {
    * before the facts. A section is looked at when its turn has come.
    */
   *#takeChanges(): Generator<RecordChange> {
+    if ([...this.#sections.values()].some(({ hasNewFacts }) => hasNewFacts)) this.#takeDated();
     const sections = [...this.#sections.values()].filter(({ hasNews }) => hasNews);
     const facts = sections.flatMap((section) => section.takeFacts());
     for (const section of sections) yield* section.takeMarks();
     yield* facts;
+  }
+
+  #takeDated(): void {
+    for (const section of this.#sections.values()) section.takeDated();
   }
 
   async #writePiece(database: Database, changes: readonly RecordChange[]): Promise<void> {

@@ -26,6 +26,8 @@ export class SectionImage {
   #saved: ReadonlyMap<RelativePath, string>;
   #stored: Map<RelativePath, string>;
   #told = new Set<RelativePath>();
+  /** Told, not stored, and the disk tells as much: they are written before the next facts of any section. */
+  #toldDated = new Set<RelativePath>();
   /** Which paths have changed is not known: all of it is compared. */
   #isUnknown = false;
   #facts: string | undefined;
@@ -56,9 +58,13 @@ export class SectionImage {
     return this.#facts;
   }
 
-  /** Whether something may have to be written. */
+  /** Whether something may have to be written soon. */
   get hasNews(): boolean {
-    return this.#told.size > 0 || this.#isUnknown || this.#facts !== this.#storedFacts;
+    return this.#told.size > 0 || this.#isUnknown || this.hasNewFacts;
+  }
+
+  get hasNewFacts(): boolean {
+    return this.#facts !== this.#storedFacts;
   }
 
   /** From now on `source` says what is to be stored. Returns what the earlier run has left. */
@@ -81,9 +87,28 @@ export class SectionImage {
   tell(path: RelativePath): void {
     if (this.#isUnknown) return;
     this.#told.add(path);
-    if (this.#told.size <= MOST_TOLD) return;
-    this.#told = new Set();
-    this.#isUnknown = true;
+    if (this.#told.size > MOST_TOLD) this.#compareAll();
+  }
+
+  /** Whether it waits for the next facts. */
+  tellDated(path: RelativePath): boolean {
+    if (this.#isUnknown || this.#told.has(path) || this.#stored.has(path)) {
+      this.tell(path);
+      return false;
+    }
+    this.#toldDated.add(path);
+    if (this.#toldDated.size > MOST_TOLD) this.#compareAll();
+    return !this.#isUnknown;
+  }
+
+  /** Whether there is nothing to be written of it soon. */
+  tellSettled(path: RelativePath): boolean {
+    if (this.#toldDated.size === 0 || !this.#toldDated.has(path) || this.#told.has(path)) {
+      this.tell(path);
+      return false;
+    }
+    if (this.#source.imageOf(path) === undefined) this.#toldDated.delete(path);
+    return true;
   }
 
   keep(facts: string): void {
@@ -94,8 +119,13 @@ export class SectionImage {
   startOver(): void {
     this.#stored = new Map();
     this.#storedFacts = undefined;
-    this.#told = new Set();
-    this.#isUnknown = true;
+    this.#compareAll();
+  }
+
+  /** What was told as dated is written as well from now on. */
+  takeDated(): void {
+    for (const path of this.#toldDated) this.#told.add(path);
+    this.#toldDated = new Set();
   }
 
   /**
@@ -129,6 +159,12 @@ export class SectionImage {
     if (before === value) return [];
     this.#storedFacts = value;
     return [{ key: this.#factsKey, before, value }];
+  }
+
+  #compareAll(): void {
+    this.#told = new Set();
+    this.#toldDated = new Set();
+    this.#isUnknown = true;
   }
 
   #askFor(paths: Iterable<RelativePath>): Answer {

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import { movedIf, type DirtyPath } from '../core/dirty-set.js';
+import { datedIf, movedIf, type DirtyPath } from '../core/dirty-set.js';
 import type { Filter } from '../core/filter.js';
 import { Hint } from '../core/hint.js';
 import { ROOT, type RelativePath } from '../core/relative-path.js';
@@ -39,6 +39,7 @@ interface Waiting {
   touchedAt: number;
   /** It counts as it grows; otherwise it waits to be closed. */
   isQuietEnough: boolean;
+  dated: boolean;
 }
 
 /** More files than this are not waited for: they are released at once. */
@@ -87,8 +88,8 @@ export class FilterQueue {
     const now = clock.now();
 
     if ((hint & (Hint.removed | Hint.movedFrom)) !== 0) this.#waiting.delete(path);
-    if (effect.gone) this.#release(path, 'entry', true, now, hint);
-    if (effect.whole) this.#release(path, 'subtree', false, now, hint);
+    if (effect.gone) this.#options.release({ path, scope: 'entry', gone: true, alone: false, since: now }, hint);
+    if (effect.whole) this.#releaseWhole(path, hint, now);
     else if (effect.contents) for (const file of this.#options.filesBelow(path)) this.#releaseFile(file, now);
     // Attributes say nothing about the writer: a file that is waited for is waited for still.
     const isComplete = (hint & (Hint.closed | Hint.movedTo)) !== 0;
@@ -96,12 +97,12 @@ export class FilterQueue {
     else if (effect.release && this.#waiting.has(path)) this.#releaseNow(path, hint, true, now);
     // A link or a device is complete as it is: nobody will close it.
     if (effect.inspect && this.#options.inspect(path) !== 'file') this.#releaseNow(path, hint, true, now);
-    else if (effect.whenQuiet || effect.whenClosed) this.#wait(path, effect.whenQuiet, now);
+    else if (effect.whenQuiet || effect.whenClosed) this.#wait(path, effect.whenQuiet, isDated(hint), now);
   }
 
   /** Releases whatever is being waited for: before the service stops. */
   flush(): void {
-    for (const [path, { since }] of this.#waiting) this.#release(path, 'entry', false, since, Hint.modified);
+    for (const [path, { since, dated }] of this.#waiting) this.#releaseWritten(path, since, dated);
     this.#waiting.clear();
   }
 
@@ -112,16 +113,17 @@ export class FilterQueue {
     this.flush();
   }
 
-  #wait(path: RelativePath, isQuietEnough: boolean, now: number): void {
+  #wait(path: RelativePath, isQuietEnough: boolean, dated: boolean, now: number): void {
     const waiting = this.#waiting.get(path);
     if (waiting !== undefined) {
       waiting.touchedAt = now;
       waiting.isQuietEnough ||= isQuietEnough;
+      waiting.dated ||= dated;
     } else if (this.#isStopped || this.#waiting.size >= MAX_WAITING) {
-      this.#release(path, 'entry', false, now, Hint.modified);
+      this.#releaseWritten(path, now, dated);
       return;
     } else {
-      this.#waiting.set(path, { since: now, touchedAt: now, isQuietEnough });
+      this.#waiting.set(path, { since: now, touchedAt: now, isQuietEnough, dated });
     }
     this.#lookLater();
   }
@@ -136,13 +138,13 @@ export class FilterQueue {
   #releaseRipe(): void {
     const { clock, times, onOpenFile } = this.#options;
     const now = clock.now();
-    for (const [path, { since, touchedAt, isQuietEnough }] of this.#waiting) {
+    for (const [path, { since, touchedAt, isQuietEnough, dated }] of this.#waiting) {
       const isRipe = isQuietEnough
         ? now - touchedAt >= times.quietMs || now - since >= times.maxQuietMs
         : now - since >= times.openIntervalMs;
       if (!isRipe) continue;
       this.#waiting.delete(path);
-      this.#release(path, 'entry', false, since, Hint.modified);
+      this.#releaseWritten(path, since, dated);
       if (isQuietEnough || this.#toldOpen.has(path)) continue;
       if (this.#toldOpen.size >= MAX_TOLD) this.#toldOpen.clear();
       this.#toldOpen.add(path);
@@ -153,10 +155,22 @@ export class FilterQueue {
 
   #releaseNow(path: RelativePath, hint: Hint, isComplete: boolean, now: number): void {
     const isDirectory = (hint & Hint.directory) !== 0;
-    const since = this.#waiting.get(path)?.since ?? now;
+    const waiting = this.#waiting.get(path);
+    const since = waiting?.since ?? now;
     if (isComplete) this.#waiting.delete(path);
     // The root as an entry would bring all that is in it; its listing is the narrowest look that brings its attributes.
-    this.#release(path, isDirectory && path === ROOT ? 'listing' : 'entry', false, since, hint);
+    const scope = isDirectory && path === ROOT ? 'listing' : 'entry';
+    const more = { ...movedBy(hint), ...datedIf(waiting?.dated === true || isDated(hint)) };
+    this.#options.release({ path, scope, gone: false, alone: false, since, ...more }, hint);
+  }
+
+  #releaseWhole(path: RelativePath, hint: Hint, since: number): void {
+    this.#options.release({ path, scope: 'subtree', gone: false, alone: false, since, ...movedBy(hint) }, hint);
+  }
+
+  #releaseWritten(path: RelativePath, since: number, dated: boolean): void {
+    const more = datedIf(dated);
+    this.#options.release({ path, scope: 'entry', gone: false, alone: false, since, ...more }, Hint.modified);
   }
 
   /** A file whose changes do not count because of its name. Directories of such names are ordinary. */
@@ -164,13 +178,20 @@ export class FilterQueue {
     return !this.#options.dotfiles && !isDirectory && isDotfile(path);
   }
 
-  #releaseFile(path: RelativePath, now: number): void {
+  /** It may be older than its directory is here. */
+  #releaseFile(path: RelativePath, since: number): void {
     if (!this.#options.filter.isExcluded(path, false) && !this.#isSilent(path, false))
-      this.#release(path, 'entry', false, now, Hint.created);
+      this.#options.release({ path, scope: 'entry', gone: false, alone: false, since }, Hint.created);
   }
+}
 
-  #release(path: RelativePath, scope: DirtyPath['scope'], gone: boolean, since: number, hint: Hint): void {
-    const moved = !gone && (hint & Hint.movedTo) !== 0;
-    this.#options.release({ path, scope, gone, alone: false, since, ...movedIf(moved) }, hint);
-  }
+/** What moves the ctime of the name; that a file was closed says nothing of when it was written (mmap). */
+const SETS_CTIME = Hint.created | Hint.modified | Hint.attributes | Hint.movedTo;
+
+function isDated(hint: Hint): boolean {
+  return (hint & SETS_CTIME) !== 0;
+}
+
+function movedBy(hint: Hint): Pick<DirtyPath, 'moved'> {
+  return movedIf((hint & Hint.movedTo) !== 0);
 }

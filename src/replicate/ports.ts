@@ -222,8 +222,13 @@ export interface JournalSection {
   readonly saved: readonly JournalMark[];
   /** What `keep` was given last by an earlier run: whatever JSON can hold. Undefined when there was none. */
   readonly facts: unknown;
-  /** The image of the path may have changed: `imageOf` is asked for it soon, and what it says is on the disk within 100 ms. */
-  changed(path: RelativePath): void;
+  /**
+   * The image of the path may have changed: `imageOf` is asked for it soon, and what it says is on the disk within 100 ms;
+   * with `isDated`, where nothing is stored of the path yet, before the next `keep` of any section.
+   */
+  changed(path: RelativePath, isDated?: boolean): void;
+  /** The same of a path of which there may be nothing to be kept any more: if it is not stored it need not be. */
+  settled(path: RelativePath): void;
   /** Replaces the facts. Never on the disk before what `changed` was told earlier, in any section. */
   keep(facts: object): void;
 }
@@ -243,7 +248,13 @@ export interface Journal {
 
 /** Keeps nothing: for a service without a state directory. */
 export const NO_JOURNAL: Journal = {
-  section: () => ({ saved: [], facts: undefined, changed: () => undefined, keep: () => undefined }),
+  section: () => ({
+    saved: [],
+    facts: undefined,
+    changed: () => undefined,
+    settled: () => undefined,
+    keep: () => undefined,
+  }),
   forgetOthers: () => undefined,
   flush: () => Promise.resolve(),
 };

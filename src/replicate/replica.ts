@@ -217,7 +217,7 @@ export interface ReplicaStatus {
 export class Replica implements JournalSource {
   readonly name: string;
   readonly #options: ReplicaOptions;
-  readonly #section: Pick<JournalSection, 'changed' | 'keep'>;
+  readonly #section: Pick<JournalSection, 'changed' | 'settled' | 'keep'>;
   readonly #changes: DirtySet;
   readonly #resyncPieces: DirtySet;
   readonly #inFlight = new InFlight();
@@ -278,8 +278,8 @@ export class Replica implements JournalSource {
     this.#entriesPerRun = options.limits.entriesPerRun;
     this.#standing = new Standing(options);
     this.#retries = new RetryQueue(options.limits.failedPath, options.random);
-    const onChanged = (path: RelativePath): void => {
-      this.#section.changed(path);
+    const onChanged = (path: RelativePath, isDated = false): void => {
+      this.#section.changed(path, isDated);
     };
     this.#changes = new DirtySet({ onChanged });
     this.#resyncPieces = new DirtySet({ onChanged });
@@ -288,8 +288,11 @@ export class Replica implements JournalSource {
     const section = options.journal.section(options.key, this);
     // Not the section itself: what it has saved is needed once.
     this.#section = {
-      changed: (path) => {
-        section.changed(path);
+      changed: (path, isDated) => {
+        section.changed(path, isDated);
+      },
+      settled: (path) => {
+        section.settled(path);
       },
       keep: (kept) => {
         section.keep(kept);
@@ -633,11 +636,13 @@ export class Replica implements JournalSource {
   #begin(batch: Batch): void {
     this.#batches.add(batch);
     this.#inFlight.add(batch.claims);
+    // The image of names in flight is that of dirty ones, but for one by itself, of which a part may be left.
+    const isKeptOtherwise = batch.kind !== 'entries' || isSingle(batch);
     for (const look of batch.looks) {
       const flying = { look, batch };
       const others = this.#looksInFlight.get(look.path);
       this.#looksInFlight.set(look.path, others === undefined ? [flying] : [...others, flying]);
-      this.#section.changed(look.path);
+      if (isKeptOtherwise) this.#section.changed(look.path);
     }
     const landed = this.#carryOut(batch).finally(() => {
       this.#batches.delete(batch);
@@ -1214,7 +1219,7 @@ export class Replica implements JournalSource {
       const flying = this.#looksInFlight.get(path)?.filter((flying) => flying.batch !== batch) ?? [];
       if (flying.length > 0) this.#looksInFlight.set(path, flying);
       else this.#looksInFlight.delete(path);
-      this.#section.changed(path);
+      this.#section.settled(path);
     }
   }
 

@@ -130,7 +130,8 @@ async function live(seed: number): Promise<Outcome> {
     if (what < 0.3) change(disk, service.watcher, random);
     else if (what < 0.55) service.watcher.read();
     else if (what < 0.9) transport.step();
-    else if (what < 0.95) clock.advance(random.below(500));
+    else if (what < 0.93) clock.advance(random.below(500));
+    else if (what < 0.95) service.journal.write();
     else if (what < 0.96 && random.chance(0.3)) {
       service.watcher.overflow();
       count('overflow');

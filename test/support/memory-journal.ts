@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util';
+
 import type { RelativePath } from '../../src/core/relative-path.js';
 import type { Journal, JournalMark, JournalSection, JournalSource } from '../../src/replicate/ports.js';
 
@@ -9,12 +11,14 @@ interface Saved {
 interface Open extends Saved {
   readonly source: JournalSource;
   readonly changed: Set<RelativePath>;
+  /** What may wait for the next `keep`. */
+  readonly dated: Set<RelativePath>;
   newFacts: unknown;
 }
 
 /**
- * A journal in memory that keeps to the letter of the port: only what was told by `changed` is asked for, when `flush` is
- * called and not before. `reopen` is what the next run of the service finds after a crash.
+ * A journal in memory that keeps to the letter of the port: only what was told by `changed` is asked for, when `write` or
+ * `flush` is called and not before, and what is dated as late as it may be. `reopen` is what the next run of the service finds after a crash.
  */
 export class MemoryJournal implements Journal {
   readonly #saved: ReadonlyMap<string, Saved>;
@@ -27,12 +31,15 @@ export class MemoryJournal implements Journal {
   section(name: string, source: JournalSource): JournalSection {
     const saved = this.#saved.get(name);
     const marks = new Map(saved?.marks);
-    const open: Open = { marks, facts: saved?.facts, source, changed: new Set(), newFacts: saved?.facts };
+    const told = { changed: new Set<RelativePath>(), dated: new Set<RelativePath>() };
+    const open: Open = { marks, facts: saved?.facts, source, ...told, newFacts: saved?.facts };
     this.#open.set(name, open);
     return {
       saved: [...marks.values()],
       facts: saved?.facts,
-      changed: (path) => void open.changed.add(path),
+      changed: (path, isDated = false) =>
+        void (isDated && !open.changed.has(path) && !marks.has(path) ? open.dated : open.changed).add(path),
+      settled: (path) => void (marks.has(path) ? open.changed : open.dated).add(path),
       keep: (facts) => {
         open.newFacts = facts;
       },
@@ -44,6 +51,22 @@ export class MemoryJournal implements Journal {
   }
 
   flush(): Promise<void> {
+    for (const { changed, dated } of this.#open.values()) {
+      for (const path of dated) changed.add(path);
+      dated.clear();
+    }
+    this.#writeChanged();
+    return Promise.resolve();
+  }
+
+  /** What is written in any case: dated paths wait, as long as no facts are new. */
+  write(): void {
+    const hasNewFacts = [...this.#open.values()].some(({ facts, newFacts }) => !isDeepStrictEqual(facts, newFacts));
+    if (hasNewFacts) void this.flush();
+    else this.#writeChanged();
+  }
+
+  #writeChanged(): void {
     for (const open of this.#open.values()) {
       for (const path of open.changed) {
         const mark = open.source.imageOf(path);
@@ -53,7 +76,6 @@ export class MemoryJournal implements Journal {
       open.changed.clear();
       open.facts = JSON.parse(JSON.stringify(open.newFacts ?? null)) as unknown;
     }
-    return Promise.resolve();
   }
 
   /** What was flushed last, for the next run. */

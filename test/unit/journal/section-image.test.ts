@@ -107,6 +107,55 @@ describe('a section', () => {
     expect(section.takeFacts()).toHaveLength(1);
   });
 
+  test('leaves what the disk tells as well until it is taken, and has no news of it', () => {
+    const { owner, section } = opened();
+    owner.marks.set('a', mark('a'));
+    expect(section.tellDated('a')).toBe(true);
+    expect(section.hasNews).toBe(false);
+    expect(written(section)).toEqual([]);
+    section.takeDated();
+    expect(section.hasNews).toBe(true);
+    expect(inWords(section.takeMarks())).toEqual(['+a']);
+  });
+
+  test('writes nothing of what the disk tells when it was settled before it was taken', () => {
+    const { owner, section } = opened();
+    for (const path of ['a', 'b']) owner.marks.set(path, mark(path));
+    for (const path of ['a', 'b']) section.tellDated(path);
+    owner.marks.delete('a');
+    expect(section.tellSettled('a')).toBe(true);
+    // It was marked again.
+    expect(section.tellSettled('b')).toBe(true);
+    owner.asked = 0;
+    section.takeDated();
+    expect(inWords(section.takeMarks())).toEqual(['+b']);
+    expect(owner.asked).toBe(1);
+  });
+
+  test('writes soon what is stored already or was told otherwise, whatever the disk tells', () => {
+    const { owner, section } = opened(mark('a'));
+    written(section);
+    owner.marks.set('a', mark('a', { since: 900 }));
+    expect(section.tellDated('a')).toBe(false);
+    owner.marks.set('b', mark('b', { gone: true }));
+    section.tellDated('b');
+    section.tell('b');
+    expect(section.tellDated('b')).toBe(false);
+    expect(section.tellSettled('b')).toBe(false);
+    expect(inWords(section.takeMarks())).toEqual(['+a', '+b']);
+    owner.marks.delete('a');
+    expect(section.tellSettled('a')).toBe(false);
+    expect(inWords(section.takeMarks())).toEqual(['-a']);
+  });
+
+  test('that was told of more that the disk tells than it remembers compares all of its image', () => {
+    const { owner, section } = opened();
+    owner.marks.set('a', mark('a'));
+    for (let index = 0; index <= MOST_TOLD; index++) section.tellDated(`x/${index}`);
+    expect(section.hasNews).toBe(true);
+    expect(inWords(section.takeMarks())).toEqual(['+a']);
+  });
+
   test('writes facts when they are others', () => {
     const { section } = opened();
     expect(section.takeFacts()).toEqual([]);

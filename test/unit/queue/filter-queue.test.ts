@@ -60,6 +60,32 @@ class Bench {
   }
 }
 
+describe('a change is dated', () => {
+  const isDated = (hints: readonly Hint[], more: Partial<Bench> = {}): (boolean | undefined)[] => {
+    const bench = Object.assign(new Bench({ attrib: true, createFolder: false }), more);
+    for (const hint of hints) bench.queue.touched('a', hint);
+    bench.clock.advance(200);
+    return bench.take().map(({ dated }) => dated);
+  };
+
+  test('when it moves the ctime of the name', () => {
+    expect(isDated([Hint.created, Hint.modified, Hint.closed])).toEqual([true]);
+    expect(isDated([Hint.modified, Hint.closed])).toEqual([true]);
+    expect(isDated([Hint.attributes])).toEqual([true]);
+    expect(isDated([Hint.movedTo])).toEqual([true]);
+    expect(isDated([Hint.unknown, Hint.modified | Hint.closed])).toEqual([true]);
+  });
+
+  test('not when it may be of any time before', () => {
+    // What was written through a mapping is told when the file is closed.
+    expect(isDated([Hint.closed])).toEqual([undefined]);
+    expect(isDated([Hint.unknown])).toEqual([undefined]);
+    expect(isDated([Hint.removed])).toEqual([undefined]);
+    expect(isDated([Hint.created | DIRECTORY], { files: ['a/old'] })).toEqual([undefined]);
+    expect(isDated([Hint.movedTo | DIRECTORY])).toEqual([undefined]);
+  });
+});
+
 describe('a file that is written', () => {
   test('is released when its writer closes it, and not before', () => {
     const bench = new Bench();
