@@ -31,9 +31,6 @@ export interface Mark {
   readonly since: number;
 }
 
-/** `since` of a mark moves back when it folds an older one. */
-type StoredMark = { -readonly [Key in keyof Mark]: Mark[Key] };
-
 /** What a mark asks for: one name, one large file, the names in a directory, or all that is below it. */
 export type MarkKind = 'entry' | 'large' | 'listing' | 'subtree';
 
@@ -44,6 +41,9 @@ export function kindOf({ scope, alone }: Pick<Mark, 'scope' | 'alone'>): MarkKin
 export interface DirtyPath extends Mark {
   readonly path: RelativePath;
 }
+
+/** `since` of a mark moves back when it folds an older one. */
+type StoredMark = { -readonly [Key in keyof DirtyPath]: DirtyPath[Key] };
 
 /**
  * Whether settling `mark` settles `other` as well, which stands `levels` below it (0: at the same path).
@@ -101,9 +101,7 @@ export class DirtySet {
 
   /** Whether the name itself is to be looked at: it is marked, or a directory above it is so that it is looked at, too. */
   holds(path: RelativePath): boolean {
-    if (this.#marks.get(path) !== undefined) return true;
-    for (const [above, levels] of this.#marks.above(path)) if (conflicts(above, levels)) return true;
-    return false;
+    return this.#marks.get(path) !== undefined || this.#marks.findAbove(path, conflicts) !== undefined;
   }
 
   get size(): number {
@@ -118,13 +116,13 @@ export class DirtySet {
   mark(dirty: DirtyPath): void {
     const { path } = dirty;
     let merged = markOf(dirty);
-    for (const [above, levels] of this.#marks.above(path)) {
-      if (!covers(above, merged, levels)) continue;
+    const above = this.#marks.findAbove(path, (mark, levels) => covers(mark, merged, levels));
+    if (above !== undefined) {
       above.since = Math.min(above.since, merged.since);
       return;
     }
     const present = this.#marks.get(path);
-    if (present !== undefined) merged = merge(present, merged);
+    if (present !== undefined) merged = { path, ...merge(present, merged) };
     if (this.#marks.hasBelow(path)) {
       this.#marks.pruneBelow(path, (below, levels, belowPath) => {
         const isCovered = covers(merged, below, levels);
@@ -148,14 +146,13 @@ export class DirtySet {
     isWanted: (path: RelativePath, mark: Mark) => boolean,
     isClosed?: (path: RelativePath) => boolean,
   ): DirtyPath[] {
-    return this.#marks.take(limit, isWanted, isClosed).map(([path, mark]) => {
-      this.#counts[kindOf(mark)]--;
-      return { path, ...mark };
-    });
+    const taken = this.#marks.take(limit, isWanted, isClosed);
+    for (const mark of taken) this.#counts[kindOf(mark)]--;
+    return taken;
   }
 
   *[Symbol.iterator](): Generator<DirtyPath> {
-    for (const [path, mark] of this.#marks.entries()) yield { path, ...mark };
+    for (const [, mark] of this.#marks.entries()) yield mark;
   }
 
   /** When the oldest change that is not settled was seen. */
@@ -245,8 +242,8 @@ export function datedIf(dated: boolean | undefined): Pick<Mark, 'dated'> {
 }
 
 /** A walk finds a name that is there, and nothing more of it: no deletion, no move, no size. */
-function markOf({ scope, gone, alone, moved, dated, since }: Mark): StoredMark {
-  const mark: StoredMark = { scope, gone, alone, since };
+function markOf({ path, scope, gone, alone, moved, dated, since }: DirtyPath): StoredMark {
+  const mark: StoredMark = { path, scope, gone, alone, since };
   if (moved === true) mark.moved = true;
   else if (dated === true && scope === 'entry' && !gone && !alone) mark.dated = true;
   return mark;

@@ -38,8 +38,7 @@ export class InFlight {
   /** Whether a look at `path` would meet one that is in flight. */
   blocks(path: RelativePath, mark: Mark): boolean {
     if (this.#paths.size === 0) return false;
-    if (this.has(path)) return true;
-    for (const [above, levels] of this.#paths.above(path)) if (conflicts(above, levels)) return true;
+    if (this.has(path) || this.#paths.findAbove(path, conflicts) !== undefined) return true;
     if (mark.scope === 'entry' && !mark.gone) return false;
     for (const [below] of this.#paths.below(path)) {
       if (conflicts(mark, levelsBelow(below, path))) return true;

@@ -174,6 +174,7 @@ interface Batch {
 interface FlyingLook {
   readonly look: DirtyPath;
   readonly batch: Batch;
+  readonly other: FlyingLook | undefined;
 }
 
 /** A full resync under way. */
@@ -222,7 +223,7 @@ export class Replica implements JournalSource {
   readonly #resyncPieces: DirtySet;
   readonly #inFlight = new InFlight();
   /** The looks of the batches in flight: what the journal keeps of them. */
-  readonly #looksInFlight = new Map<RelativePath, readonly FlyingLook[]>();
+  readonly #looksInFlight = new Map<RelativePath, FlyingLook>();
   readonly #batches = new Set<Batch>();
   readonly #retries: RetryQueue;
   /** Where runs that broke off may have left partial files, to be looked after when nothing else is dirty there. */
@@ -377,6 +378,11 @@ export class Replica implements JournalSource {
       this.#isKnown = true;
       this.#keepFacts();
     });
+  }
+
+  /** How many changes are on their way there; 0 while none gets through. */
+  get owed(): number {
+    return this.#standing.kind === 'well' ? this.#changes.size + this.#inFlight.size : 0;
   }
 
   /** Tries whatever failed or backs off now. */
@@ -639,9 +645,7 @@ export class Replica implements JournalSource {
     // The image of names in flight is that of dirty ones, but for one by itself, of which a part may be left.
     const isKeptOtherwise = batch.kind !== 'entries' || isSingle(batch);
     for (const look of batch.looks) {
-      const flying = { look, batch };
-      const others = this.#looksInFlight.get(look.path);
-      this.#looksInFlight.set(look.path, others === undefined ? [flying] : [...others, flying]);
+      this.#looksInFlight.set(look.path, { look, batch, other: this.#looksInFlight.get(look.path) });
       if (isKeptOtherwise) this.#section.changed(look.path);
     }
     const landed = this.#carryOut(batch).finally(() => {
@@ -1039,8 +1043,9 @@ export class Replica implements JournalSource {
   }
 
   #removeExtras(batch: Batch, extras: readonly Extra[], now: number): void {
+    if (extras.length === 0) return;
     const sinceOf = timesOf(batch, now);
-    if (batch.kind !== 'resync' && extras.length > 0) this.#options.onRemoving?.(extras.map(({ path }) => path));
+    if (batch.kind !== 'resync') this.#options.onRemoving?.(extras.map(({ path }) => path));
     this.#act(extras.map(({ path, gone }) => ({ path, scope: 'entry', gone, alone: false, since: sinceOf(path) })));
   }
 
@@ -1138,7 +1143,8 @@ export class Replica implements JournalSource {
     let piece = this.#resyncPieces.get(path);
     let sweep = this.#sweeps.get(path);
     let mayBeCutOff = sweep !== undefined;
-    for (const { look, batch } of this.#looksInFlight.get(path) ?? []) {
+    for (let flying = this.#looksInFlight.get(path); flying !== undefined; flying = flying.other) {
+      const { look, batch } = flying;
       if (batch.kind === 'resync') piece = eitherOf(piece, look);
       else if (batch.kind === 'sweep') sweep = eitherOf(sweep, look);
       // After a crash nobody knows what of it was renamed while it was looked at; of names it is not asked (`#restore`).
@@ -1204,20 +1210,22 @@ export class Replica implements JournalSource {
   /** Whether a run for changes looks at the name now. */
   #isFlying(path: RelativePath): boolean {
     if (this.#looksInFlight.size === 0) return false;
-    const isForChanges = ({ batch: { kind } }: FlyingLook): boolean => kind !== 'resync' && kind !== 'sweep';
-    if (this.#looksInFlight.get(path)?.some(isForChanges) === true) return true;
-    return [ROOT, ...ancestorsOf(path)].some((above) =>
-      this.#looksInFlight
-        .get(above)
-        ?.some((flying) => isForChanges(flying) && above !== path && conflicts(flying.look, levelsBelow(path, above))),
-    );
+    const isLookedAt = (at: RelativePath): boolean => {
+      for (let flying = this.#looksInFlight.get(at); flying !== undefined; flying = flying.other) {
+        const { look, batch } = flying;
+        const isForChanges = batch.kind !== 'resync' && batch.kind !== 'sweep';
+        if (isForChanges && (at === path || conflicts(look, levelsBelow(path, at)))) return true;
+      }
+      return false;
+    };
+    return isLookedAt(path) || [ROOT, ...ancestorsOf(path)].some(isLookedAt);
   }
 
   /** The batch is no longer in flight. */
   #land(batch: Batch): void {
     for (const { path } of batch.looks) {
-      const flying = this.#looksInFlight.get(path)?.filter((flying) => flying.batch !== batch) ?? [];
-      if (flying.length > 0) this.#looksInFlight.set(path, flying);
+      const others = without(batch, this.#looksInFlight.get(path));
+      if (others !== undefined) this.#looksInFlight.set(path, others);
       else this.#looksInFlight.delete(path);
       this.#section.settled(path);
     }
@@ -1337,6 +1345,11 @@ function requestOf({ reason, crontab, isAsked }: ResyncRequest): ResyncRequest {
 function newResync({ reason, crontab, isAsked }: ResyncRequest, startedAt: number, whenDone: (() => void)[]): Resync {
   const counts = { pieces: 0, piecesDone: 0, files: 0, bytes: 0, failed: 0 };
   return { reason, crontab, isAsked, startedAt, isResumed: false, ...counts, sending: new Map(), whenDone };
+}
+
+function without(batch: Batch, flying: FlyingLook | undefined): FlyingLook | undefined {
+  if (flying === undefined || flying.batch === batch) return flying?.other;
+  return { ...flying, other: without(batch, flying.other) };
 }
 
 /** Of several names a run hands back those that are large; a single one it sends, whatever its size. */

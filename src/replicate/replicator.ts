@@ -85,6 +85,9 @@ export interface WatcherStatus {
 
 const RESTART_WATCHER: Backoff = { firstMs: 500, maxMs: 5_000 };
 const CHECKPOINT_EVERY_MS = 5_000;
+/** With a checkpoint all that is dirty is written to the journal: where much of it will soon be clean it waits so long. */
+const CHECKPOINT_AT_LATEST_MS = 30_000;
+const MUCH_OWED = 1_000;
 /** A source that is not what it was is looked at so often. */
 const LOOK_EVERY_MS = 2_000;
 /** Something happened in it: it may be what it was. */
@@ -104,6 +107,7 @@ export class Replicator {
   #present: Present;
   #savedCheckpoint: Checkpoint | undefined;
   #checkpoint: Checkpoint | undefined;
+  #checkpointedAt = -Infinity;
   #cancelCheckpoint: (() => void) | undefined;
   /** Something was told since the last checkpoint. */
   #isTouched = true;
@@ -427,7 +431,9 @@ export class Replicator {
   #keepCheckpointLater(delayMs = CHECKPOINT_EVERY_MS): void {
     if (this.#isStopped) return;
     this.#cancelCheckpoint = this.#options.clock.after(delayMs, () => {
-      void this.#keepCheckpoint().then(() => {
+      const isPostponed =
+        this.#isInBurst() && this.#options.clock.now() - this.#checkpointedAt < CHECKPOINT_AT_LATEST_MS;
+      void (isPostponed ? Promise.resolve() : this.#keepCheckpoint()).then(() => {
         this.#keepCheckpointLater();
       });
     });
@@ -460,7 +466,12 @@ export class Replicator {
     if (waitedMs > 0) this.#isTouched = true;
     this.#present = present;
     this.#checkpoint = checkpointAt(nowMs - waitedMs, present);
+    this.#checkpointedAt = clock.now();
     this.#keep();
+  }
+
+  #isInBurst(): boolean {
+    return this.replicas.some(({ owed }) => owed > MUCH_OWED);
   }
 
   /** From which ctime on there may be changes that nobody has marked; undefined when ctimes do not tell. */

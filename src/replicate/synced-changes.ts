@@ -134,9 +134,9 @@ export class SyncedChanges {
   /** Whether a directory that is looked at as a whole stands for the name. */
   #isCovered(path: RelativePath): boolean {
     if (this.#pending.size === 0) return false;
-    for (const [{ scope }, levels] of this.#pending.above(path)) {
-      if (scope === 'subtree' || (scope === 'listing' && levels === 1)) return true;
-    }
+    const isCovering = ({ scope }: Pending, levels: number): boolean =>
+      scope === 'subtree' || (scope === 'listing' && levels === 1);
+    if (this.#pending.findAbove(path, isCovering) !== undefined) return true;
     return path === ROOT ? false : this.#pending.get(path)?.scope === 'subtree';
   }
 

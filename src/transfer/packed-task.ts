@@ -32,14 +32,13 @@ export function unpackTask(packed: PackedTask): TransferTask {
 }
 
 function packLooks(looks: readonly Look[]): PackedLooks {
-  return {
-    paths: looks.map(({ path }) => path).join('\0'),
-    flags: Uint8Array.from(
-      looks,
-      ({ scope, gone, moved }) => SCOPES.indexOf(scope) | (gone ? GONE : 0) | (moved === true ? MOVED : 0),
-    ),
-    times: Float64Array.from(looks, ({ since }) => since),
-  };
+  const flags = new Uint8Array(looks.length);
+  const times = new Float64Array(looks.length);
+  looks.forEach(({ scope, gone, moved, since }, index) => {
+    flags[index] = SCOPES.indexOf(scope) | (gone ? GONE : 0) | (moved === true ? MOVED : 0);
+    times[index] = since;
+  });
+  return { paths: looks.map(({ path }) => path).join('\0'), flags, times };
 }
 
 function unpackLooks({ paths, flags, times }: PackedLooks): Look[] {

@@ -16,6 +16,15 @@ function treeOf(...paths: RelativePath[]): PathTree<Value> {
 const pathsIn = (tree: PathTree<Value>): RelativePath[] => [...tree.entries()].map(([path]) => path);
 const anyPath = (): boolean => true;
 
+function above(tree: PathTree<Value>, path: RelativePath): [string, number][] {
+  const found: [string, number][] = [];
+  tree.findAbove(path, ({ id }, levels) => {
+    found.push([id, levels]);
+    return false;
+  });
+  return found;
+}
+
 describe('a tree of paths', () => {
   test('holds what was set, the root too, and nothing in between', () => {
     const tree = treeOf('a/b/c', ROOT, 'd');
@@ -34,14 +43,16 @@ describe('a tree of paths', () => {
     expect(tree.get('a')).toEqual({ id: 'other' });
   });
 
-  test('tells what stands above from the root down, with its distance', () => {
+  test('tells what stands above from the nearest up, with its distance, until one is wanted', () => {
     const tree = treeOf(ROOT, 'a/b', 'a/b/c/d', 'a/x');
-    expect([...tree.above('a/b/c/d')]).toEqual([
-      [{ id: ROOT }, 4],
-      [{ id: 'a/b' }, 2],
+    expect(above(tree, 'a/b/c/d')).toEqual([
+      ['a/b', 2],
+      [ROOT, 4],
     ]);
-    expect([...tree.above('a/b/c/d/e/f')].at(-1)).toEqual([{ id: 'a/b/c/d' }, 2]);
-    expect([...tree.above(ROOT)]).toEqual([]);
+    expect(above(tree, 'a/b/c/d/e/f').at(0)).toEqual(['a/b/c/d', 2]);
+    expect(above(tree, ROOT)).toEqual([]);
+    expect(tree.findAbove('a/b/c/d', (_, levels) => levels > 2)).toEqual({ id: ROOT });
+    expect(tree.findAbove('a/b/c/d', (_, levels) => levels > 4)).toBeUndefined();
   });
 
   test('tells what stands below, without the path itself', () => {
@@ -92,10 +103,10 @@ describe('a tree of paths', () => {
 describe('taking from the tree', () => {
   test('takes no more than asked for and removes what it took', () => {
     const tree = treeOf('a', 'b', 'c');
-    expect(tree.take(2, anyPath).map(([path]) => path)).toEqual(['a', 'b']);
+    expect(tree.take(2, anyPath).map(({ id }) => id)).toEqual(['a', 'b']);
     expect(pathsIn(tree)).toEqual(['c']);
     expect(tree.take(0, anyPath)).toEqual([]);
-    expect(tree.take(5, anyPath).map(([path]) => path)).toEqual(['c']);
+    expect(tree.take(5, anyPath).map(({ id }) => id)).toEqual(['c']);
     expect(tree.size).toBe(0);
     expect(tree.hasBelow(ROOT)).toBe(false);
   });
@@ -108,7 +119,7 @@ describe('taking from the tree', () => {
       (path) => path === 'b',
     );
     // A closed path itself may be taken: only what is below it is shut off.
-    expect(taken.map(([path]) => path)).toEqual(['a/2', 'b', 'c']);
+    expect(taken.map(({ id }) => id)).toEqual(['a/2', 'b', 'c']);
     expect(pathsIn(tree)).toEqual(['a/1', 'b/1']);
   });
 
@@ -116,8 +127,8 @@ describe('taking from the tree', () => {
     const tree = treeOf(...Array.from({ length: 10 }, (_, index) => `busy/${index}`), 'quiet/1');
     const taken = new Set<RelativePath>();
     for (let turn = 0; turn < 3; turn++) {
-      for (const [path] of tree.take(5, anyPath)) taken.add(path);
-      for (let index = 0; index < 10; index++) tree.set(`busy/${index}`, { id: '' });
+      for (const { id } of tree.take(5, anyPath)) taken.add(id);
+      for (let index = 0; index < 10; index++) tree.set(`busy/${index}`, { id: `busy/${index}` });
     }
     expect(taken).toContain('quiet/1');
   });
@@ -127,8 +138,8 @@ describe('taking from the tree', () => {
     const taken = new Set<RelativePath>();
     for (let turn = 0; turn < 4; turn++) {
       const batch = tree.take(3, anyPath);
-      for (const [path] of batch) taken.add(path);
-      for (const [path, value] of batch) tree.set(path, value);
+      for (const { id } of batch) taken.add(id);
+      for (const value of batch) tree.set(value.id, value);
     }
     expect(taken.size).toBe(10);
   });
@@ -177,7 +188,7 @@ describe('against a plain map', () => {
             const closed = randomPath(random);
             const isWanted = (candidate: RelativePath): boolean => candidate.endsWith(wanted);
             const candidates = [...plain.keys()].filter((each) => isWanted(each) && !isBelow(each, closed));
-            const taken = tree.take(limit, isWanted, (each) => each === closed).map(([each]) => each);
+            const taken = tree.take(limit, isWanted, (each) => each === closed).map(({ id }) => id);
             expect(taken.length, message).toBe(Math.min(limit, candidates.length));
             expect(candidates, message).toEqual(expect.arrayContaining(taken));
             for (const each of taken) plain.delete(each);
@@ -192,13 +203,10 @@ describe('against a plain map', () => {
         expect([...tree.below(question)].map(([each]) => each).sort(), message).toEqual(
           [...plain.keys()].filter((each) => isBelow(each, question)).sort(),
         );
-        expect(
-          [...tree.above(question)].map(([{ id }, levels]) => [id, levels]),
-          message,
-        ).toEqual(
+        expect(above(tree, question), message).toEqual(
           [...plain.keys()]
             .filter((each) => isBelow(question, each))
-            .sort((one, other) => one.length - other.length)
+            .sort((one, other) => other.length - one.length)
             .map((each) => [each, levelsBelow(question, each)]),
         );
       }

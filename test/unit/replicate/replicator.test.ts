@@ -148,6 +148,30 @@ describe('the checkpoint', () => {
     expect((await bench.checkpoint())?.atMs).toBe(bench.kernelNow());
   });
 
+  test('waits while much is on its way to a remote, and no longer than 30 s', async () => {
+    const bench = await ReplicatorBench.settled();
+    bench.listener.touched('first', Hint.closed);
+    await bench.advance(EVERY_MS);
+    const before = await bench.checkpoint();
+    for (let index = 0; index < 1_100; index++) bench.listener.touched(`d/${index}`, Hint.created | Hint.closed);
+    await turns();
+    expect(bench.running()).not.toEqual([]);
+    for (let passedMs = 0; passedMs < 25_000; passedMs += EVERY_MS) await bench.advance(EVERY_MS);
+    expect(await bench.checkpoint()).toEqual(before);
+    await bench.advance(EVERY_MS);
+    expect((await bench.checkpoint())?.atMs).toBe(bench.kernelNow());
+  });
+
+  test('waits for no remote that cannot be had', async () => {
+    const bench = await ReplicatorBench.settled();
+    bench.listener.touched('first', Hint.closed);
+    await turns();
+    await bench.transports[0]?.run().end({ exitCode: 10, messages: ['connection refused'] });
+    for (let index = 0; index < 1_100; index++) bench.listener.touched(`d/${index}`, Hint.created | Hint.closed);
+    await bench.advance(EVERY_MS);
+    expect((await bench.checkpoint())?.atMs).toBe(bench.kernelNow());
+  });
+
   const untilThen = async (bench: ReplicatorBench): Promise<boolean> => {
     const before = await bench.checkpoint();
     bench.listener.touched('x', Hint.closed);
