@@ -68,9 +68,9 @@ export function takeBatch(
   kind: BatchKind,
   inFlight: InFlight,
   limit: number,
-  mustWait: (path: RelativePath) => boolean = () => false,
+  mustWait: (path: RelativePath, mark: Mark) => boolean = () => false,
 ): DirtyPath[] {
-  const mayGo = (path: RelativePath, mark: Mark): boolean => !inFlight.blocks(path, mark) && !mustWait(path);
+  const mayGo = (path: RelativePath, mark: Mark): boolean => !inFlight.blocks(path, mark) && !mustWait(path, mark);
   const take = (markKind: MarkKind, most: number): DirtyPath[] =>
     dirty.count(markKind) === 0
       ? []

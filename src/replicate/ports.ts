@@ -25,6 +25,12 @@ export interface DeleteGuard {
   readonly mayBeEmpty: boolean;
 }
 
+/** What is at `path` the remote may have at `from`: a hint, by which data need not be sent again. */
+export interface Moved {
+  readonly path: RelativePath;
+  readonly from: RelativePath;
+}
+
 /** One run of rsync to one remote. */
 export type TransferTask =
   | {
@@ -33,6 +39,7 @@ export type TransferTask =
       readonly looks: readonly Look[];
       /** Files of at least this size are handed back (`large`) instead of holding up the others; 0 sends all. */
       readonly largeBytes: number;
+      readonly moved?: readonly Moved[];
     }
   | {
       /** Copies the directories (with everything below for `subtree`); deletes nothing, says whether there is something extra. */
@@ -42,6 +49,7 @@ export type TransferTask =
       readonly resync: boolean;
       /** The crontab's resync: its patterns hold too. */
       readonly crontab: boolean;
+      readonly moved?: readonly Moved[];
     }
   | {
       /** Names what only the remote has below the directories; changes nothing. */

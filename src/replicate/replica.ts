@@ -12,6 +12,7 @@
  */
 import { backoffMs, type Backoff } from '../core/backoff.js';
 import { conflicts, DirtySet, merge, movedIf, type DirtyPath, type Mark } from '../core/dirty-set.js';
+import { Moves } from '../core/moves.js';
 import { ancestorsOf, levelsBelow, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors.js';
@@ -26,6 +27,7 @@ import {
   type JournalMark,
   type JournalSection,
   type JournalSource,
+  type Moved,
   type Run,
   type RunReport,
   type TransferTask,
@@ -163,6 +165,8 @@ interface Batch {
   readonly isDivision: boolean;
   /** What others must keep away from while this is in flight. */
   readonly claims: readonly DirtyPath[];
+  /** What of it the remote may have under another name. */
+  readonly moved: readonly Moved[];
   /** The end of those in flight that must have ended before this one begins. */
   readonly waitsFor: readonly Promise<void>[];
   run: Run | undefined;
@@ -228,6 +232,7 @@ export class Replica implements JournalSource {
   readonly #retries: RetryQueue;
   /** Where runs that broke off may have left partial files, to be looked after when nothing else is dirty there. */
   readonly #sweeps: DirtySet;
+  readonly #moves = new Moves();
   readonly #deletions: Deletions;
   /** Since when something that was found to be extra waits to be decided about. */
   #foundAt: number | undefined;
@@ -313,9 +318,18 @@ export class Replica implements JournalSource {
     this.#queuePump();
   }
 
-  /** A file that came by a rename has its own time, but where a run looks at the name, which may have read another one. */
-  #isToldByTime(dirty: DirtyPath): boolean {
-    return dirty.moved === true && dirty.scope === 'entry' && !this.#inFlight.blocks(dirty.path, dirty);
+  /**
+   * A file that came by a rename has its own time, but where a run looks at the name, which may have read another one; and
+   * where the remote is to take it from its old name, which it does by size and time.
+   */
+  #isToldByTime({ path, scope, moved, gone, since, alone }: DirtyPath): boolean {
+    if (moved !== true || scope !== 'entry' || this.#moves.has(path)) return false;
+    return !this.#inFlight.blocks(path, { scope, gone, since, alone });
+  }
+
+  /** A directory or a large file was renamed: a hint, given before the marks of both names. */
+  moved(from: RelativePath, to: RelativePath): void {
+    this.#moves.add(from, to);
   }
 
   /** The source is what it was: what had to wait for that is looked at. */
@@ -521,10 +535,21 @@ export class Replica implements JournalSource {
     this.#isRepairing &&= this.#changes.count('listing') + this.#changes.count('subtree') > 0;
     const limit = this.#limitOf(kind);
     const askedAt = this.#now();
-    const looks = takeBatch(dirty, kind, this.#inFlight, limit);
+    const looks = takeBatch(dirty, kind, this.#inFlight, limit, this.#mustStay());
     if (looks.length > 0) return this.#batchOf(kind, looks, now);
     this.#restAfter(kind, this.#now() - askedAt);
     return isWide ? this.#claim(kind, dirty, limit, now) : undefined;
+  }
+
+  /** What was moved away is deleted when its new name has been looked at. That never waits, so no two wait for each other. */
+  #mustStay(): (path: RelativePath, mark: Mark) => boolean {
+    if (this.#moves.size === 0) return () => false;
+    const isDeletion = ({ scope, gone }: Mark): boolean => scope === 'entry' && gone;
+    const awaited = this.#moves.awaited((path) => {
+      const mark = this.#changes.get(path);
+      return mark === undefined ? this.#isFlying(path) : !isDeletion(mark);
+    });
+    return (path, mark) => isDeletion(mark) && awaited.has(path);
   }
 
   /** A file that is to be sent again goes on where it was cut off: its partial stays until it is settled. */
@@ -566,6 +591,11 @@ export class Replica implements JournalSource {
     { isDivision = false, waitsFor = [] }: { isDivision?: boolean; waitsFor?: readonly Promise<void>[] } = {},
   ): Batch {
     this.#blockedSince.delete(kind);
+    const sendsLarge = kind === 'trees' || kind === 'large' || (kind === 'entries' && looks.length === 1);
+    const moved = sendsLarge ? this.#takeMoved(looks) : [];
+    const origins = moved.map(
+      ({ from }) => ({ path: from, scope: 'subtree', gone: true, alone: false, since: now }) as const,
+    );
     return {
       kind,
       looks,
@@ -573,11 +603,20 @@ export class Replica implements JournalSource {
       crontab: kind === 'resync' && this.#resync?.crontab === true,
       isDivision,
       // To divide the tree is in nobody's way; it only must not be forgotten.
-      claims: isDivision ? looks.map((look) => ({ ...look, scope: 'entry', gone: false })) : looks,
+      claims: isDivision ? looks.map((look) => ({ ...look, scope: 'entry', gone: false })) : [...looks, ...origins],
+      moved,
       waitsFor,
       run: undefined,
       settled: undefined,
     };
+  }
+
+  /** What stands at an old name in a run under way is not relied on. */
+  #takeMoved(looks: readonly DirtyPath[]): Moved[] {
+    return looks.flatMap(({ path }) => {
+      const from = this.#moves.take(path);
+      return from === undefined || this.#inFlight.has(from) ? [] : [{ path, from }];
+    });
   }
 
   #limitOf(kind: BatchKind): number {
@@ -818,12 +857,12 @@ export class Replica implements JournalSource {
     return report;
   }
 
-  #taskFor({ kind, looks, crontab, isDivision }: Batch): TransferTask {
+  #taskFor({ kind, looks, crontab, isDivision, moved }: Batch): TransferTask {
     if (isDivision) return { kind: 'divide', path: ROOT, crontab };
-    if (kind === 'entries') return { kind: 'entries', looks, largeBytes: this.#options.limits.largeBytes };
-    if (kind === 'large') return { kind: 'entries', looks, largeBytes: 0 };
+    if (kind === 'entries') return { kind: 'entries', looks, largeBytes: this.#options.limits.largeBytes, moved };
+    if (kind === 'large') return { kind: 'entries', looks, largeBytes: 0, moved };
     if (kind === 'sweep') return { kind, looks };
-    return { kind: 'trees', looks, resync: kind === 'resync', crontab };
+    return { kind: 'trees', looks, resync: kind === 'resync', crontab, moved };
   }
 
   #settle(batch: Batch, report: RunReport, extras: readonly Extra[]): void {
@@ -1006,6 +1045,7 @@ export class Replica implements JournalSource {
   #markAgain(batch: Batch, looks: readonly DirtyPath[]): void {
     const dirty = batch.kind === 'resync' ? this.#resyncPieces : this.#changes;
     for (const look of looks) dirty.mark(look);
+    for (const { path, from } of batch.moved) this.#moves.add(from, path);
   }
 
   #lookAgain(batch: Batch, again: readonly Again[], now: number): void {

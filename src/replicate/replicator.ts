@@ -22,6 +22,7 @@ export interface Watcher {
 
 export interface WatcherListener {
   touched(path: RelativePath, hint: Hint): void;
+  moved(from: RelativePath, to: RelativePath): void;
   lost(below: RelativePath, reason: string): void;
   blind(below: RelativePath, reason: string): void;
   sees(below: RelativePath): void;
@@ -292,6 +293,9 @@ export class Replicator {
     const watcher: Watcher = this.#options.createWatcher({
       touched: (path, hint) => {
         this.#touched(path, hint);
+      },
+      moved: (from, to) => {
+        for (const replica of this.replicas) replica.moved(from, to);
       },
       lost: (below, reason) => {
         this.lost(below, reason);

@@ -3,7 +3,8 @@
  * involved. Behaviour checked with rsync 3.5.0; the options exist since 3.1.0 (rsync(1)).
  */
 
-import { fromText, ROOT, type RelativePath } from '../core/relative-path.js';
+import { posix } from 'node:path';
+import { decode, fromText, ROOT, type RelativePath } from '../core/relative-path.js';
 import { takeOut, takeOutOurs } from '../core/rsync-params.js';
 
 /** One remote and the way to it: plain data, sent to the worker threads. */
@@ -128,6 +129,42 @@ export function treesArgs(target: RemoteTarget, recursive: boolean, run: RunArgs
     ...keepingPartials(target),
     ...run.rules,
   ]);
+}
+
+/** What was moved, and where the remote may have it. */
+export interface Relocation {
+  /** The directory that was moved, or that the file is in now. */
+  readonly directory: RelativePath;
+  /** The directory where the remote may have it, as text: relative to that. */
+  readonly basis: string;
+  /** A single file, which may have had any name there. */
+  readonly file?: string;
+}
+
+/**
+ * Sends a directory, or a file, whose content the remote may have elsewhere: it is copied there, where size and time agree.
+ * Not linked: as long as both names are there, a change of one would change the other (seen: of the time).
+ */
+export function relocationArgs(target: RemoteTarget, run: RunArgs, place: Relocation): string[] {
+  const { directory, basis, file } = place;
+  const source = decode(directory);
+  // A single file may have had another name: `--fuzzy` twice looks for one of its size and time in the basis as well.
+  const [how, from] =
+    file === undefined
+      ? [['-r'], `./${source}/`]
+      : [['--no-r', '-d', '--fuzzy', '--fuzzy'], `./${posix.join(source, file)}`];
+  return [
+    ...target.params,
+    ...connectionArgs(target, run.isWatched),
+    ...how,
+    ...precision(target, run),
+    `--copy-dest=${basis}`,
+    run.outFormat,
+    ...run.rules,
+    '--no-R',
+    from,
+    destinationOf({ ...target, name: posix.join(target.name, source) }),
+  ];
 }
 
 /** Lists what only the remote has in the directories given on standard input; changes nothing. */

@@ -9,6 +9,7 @@ import {
   type Complaint,
   type DeleteGuard,
   type Look,
+  type Moved,
   type RunProgress,
   type RunReport,
   type TransferTask,
@@ -37,7 +38,9 @@ import {
   type RemoteTarget,
   type RunArgs,
   newerArgs,
+  relocationArgs,
 } from './rsync-args.js';
+import { relocationOf } from './relocation.js';
 import { namesAsArguments } from './source-args.js';
 import { startRsync, type WaitingRsync } from './rsync-process.js';
 import { withRulesFile } from './rules-file.js';
@@ -239,6 +242,7 @@ async function sendLooks(
         onSent: (path) => sent.add(path),
       }),
   };
+  if (await bringOver(context, source, task, port)) return { ...NO_RUN, cancelled: true };
   const report =
     filter === undefined || !deletes
       ? await sendNames(context, given)
@@ -559,6 +563,7 @@ async function sendTrees(
         linked: [],
       }
     : sortByDoubt(source, filterFor(context, task.crontab), directories, doubtful);
+  if (await bringOver(context, source, task, port)) return { ...NO_RUN, cancelled: true };
   let report = NO_RUN;
   for (const { looks, compares } of groups) {
     if (looks.length === 0 || !wentThrough(report)) continue;
@@ -572,6 +577,48 @@ async function sendTrees(
     again: [...again, ...surveySent(source, created), ...compareByContent(inside), ...report.again],
     linked,
   };
+}
+
+/**
+ * Has the remote take what was moved from where it has it. How that ends is no matter: all of it is sent and compared
+ * afterwards, like anything else, and what is there by then costs nothing. Resolves with whether it was cancelled.
+ */
+async function bringOver(
+  context: Context,
+  source: Source,
+  { moved = [] }: { readonly moved?: readonly Moved[] },
+  port: MessagePort,
+): Promise<boolean> {
+  // What rules are anchored to would be another directory, and with expressions the walk is ours.
+  if (moved.length === 0 || isFiltering(context.filter)) return false;
+  const places = moved.flatMap((each) => relocationOf(each, source) ?? []);
+  const standing = await sendDirectoriesAlone(context, new Set(places.map(({ directory }) => directory)), port);
+  if (!wentThrough(standing)) return standing.cancelled;
+  for (const place of places) {
+    const runArgs = { ...LISTING, compares: 'nanoseconds', rules: temporaryRules() } as const;
+    const report = await runTask(context, port, {
+      args: relocationArgs(context.target, runArgs, place),
+      input: [],
+      isOurs: within([place.directory]),
+    });
+    if (report.cancelled) return true;
+  }
+  return false;
+}
+
+/** Where the remote has a link at the place of a directory, rsync would write to where that leads. */
+async function sendDirectoriesAlone(
+  context: Context,
+  directories: ReadonlySet<RelativePath>,
+  port: MessagePort,
+): Promise<RunReport> {
+  const paths = [...directories].filter((path) => path !== ROOT);
+  if (paths.length === 0) return NO_RUN;
+  return sendNames(context, {
+    names: new Map(paths.map((path) => [path, 'there'])),
+    runArgs: { deletes: false, compares: 'nanoseconds', isWatched: true, rules: [], outFormat: OUT_FORMAT },
+    run: (names) => runTask(context, port, { ...rsyncOf(names), isWatched: true, isOurs: within(paths) }),
+  });
 }
 
 /** Places that must be compared by content, and how deep. */

@@ -25,9 +25,12 @@ export const Control = {
 
 export const CONTROL_BYTES = 12;
 
+/** A rename within the tree. */
+export type Move = readonly [from: RelativePath, to: RelativePath];
+
 /** What the thread tells; in order, nothing after `failed` or `died`. */
 export type InotifyMessage =
-  | ({ readonly kind: 'hints' } & Hints)
+  | ({ readonly kind: 'hints'; readonly moves: readonly Move[] } & Hints)
   | { readonly kind: 'lost'; readonly below: RelativePath; readonly reason: string }
   | { readonly kind: 'blind'; readonly below: RelativePath; readonly reason: string }
   | { readonly kind: 'sees'; readonly below: RelativePath }

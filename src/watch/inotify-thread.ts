@@ -11,7 +11,7 @@ import { HintBatch } from './hint-batch.js';
 import { BlindSpots } from './inotify-blind-spots.js';
 import { EVENT_HEADER_BYTES, IN, loadInotify, SystemCallError, type Inotify } from './inotify.js';
 import { inotifyLimit, instanceLimitError, watchLimitError } from './inotify-limits.js';
-import { Control, type InotifyMessage, type InotifyThreadData } from './inotify-messages.js';
+import { Control, type InotifyMessage, type InotifyThreadData, type Move } from './inotify-messages.js';
 import { FOUND_DIRECTORY, WatchedTree, type WatchedDirectory } from './watched-tree.js';
 
 /**
@@ -67,6 +67,10 @@ class InotifyThread {
   private readonly wakeBuffer = new Uint8Array(8);
 
   private readonly batch = new HintBatch();
+  private moves: Move[] = [];
+  /** The first half of the last rename. */
+  private movedFrom = NO_MOVE;
+  private hasWaitedForPair = false;
   private messagesSent = 0;
   private lastMessageMs = 0;
 
@@ -270,6 +274,7 @@ class InotifyThread {
     for (let word = 0; word < words.length;) {
       const wd = words[word] ?? 0;
       const mask = words[word + 1] ?? 0;
+      const cookie = words[word + 2] ?? 0;
       const length = (words[word + 3] ?? 0) >> 2;
       const start = word + EVENT_HEADER_BYTES / 4;
       // Create, modify and close of one file come in a row: the name is decoded once.
@@ -278,12 +283,12 @@ class InotifyThread {
         nameStart = start;
         nameWords = length;
       }
-      this.handleEvent(wd, mask, name);
+      this.handleEvent(wd, mask, name, cookie);
       word = start + length;
     }
   }
 
-  private handleEvent(wd: number, mask: number, name: RelativePath): void {
+  private handleEvent(wd: number, mask: number, name: RelativePath, cookie: number): void {
     if ((mask & IN.Q_OVERFLOW) !== 0) {
       this.overflowed(`kernel event queue overflowed (max_queued_events=${inotifyLimit('max_queued_events') ?? '?'})`);
       return;
@@ -297,7 +302,7 @@ class InotifyThread {
     } else if (name === ROOT) {
       this.handleSelf(directory, mask);
     } else {
-      this.handleName(directory, mask, name);
+      this.handleName(directory, mask, name, cookie);
     }
   }
 
@@ -336,16 +341,30 @@ class InotifyThread {
     this.batch.add(path, Hint.removed | Hint.directory | found);
   }
 
-  private handleName(directory: WatchedDirectory, mask: number, name: RelativePath): void {
+  private handleName(directory: WatchedDirectory, mask: number, name: RelativePath, cookie: number): void {
     const parentPath = this.tree.pathOf(directory);
     if (parentPath === undefined) return;
     const path = join(parentPath, name);
     const isDirectory = (mask & IN.ISDIR) !== 0;
     if (this.filter.isExcluded(path, isDirectory)) return;
     const hint = hintOf(mask);
+    if (cookie !== 0) this.pairMove(path, mask, cookie);
     // The table first, then the hint: see the second order in watched-tree.ts.
     this.batch.add(path, isDirectory ? hint | this.settleDirectory(directory, mask, name, path) : hint);
     if (isDirectory && this.blindSpots.isAny) this.lookAtBlind(this.blindSpots.atOrBelow(path));
+  }
+
+  /** The two halves of a rename within the tree follow one another (inotify(7)). */
+  private pairMove(path: RelativePath, mask: number, cookie: number): void {
+    if ((mask & IN.MOVED_FROM) !== 0) {
+      this.movedFrom = { path, cookie, atMs: now() };
+      return;
+    }
+    const from = this.movedFrom;
+    if ((mask & IN.MOVED_TO) === 0 || from.cookie !== cookie) return;
+    this.movedFrom = NO_MOVE;
+    const isWorthIt = (mask & IN.ISDIR) !== 0 || sizeOf(this.absolute(path)) >= MOVED_FILE_BYTES;
+    if (isWorthIt && this.moves.length < MAX_MOVES) this.moves.push([from.path, path]);
   }
 
   private settleDirectory(parent: WatchedDirectory, mask: number, name: RelativePath, path: RelativePath): Hint {
@@ -362,6 +381,10 @@ class InotifyThread {
 
   private tell(): void {
     if (this.batch.size === 0) return;
+    if (!this.hasWaitedForPair && now() - this.movedFrom.atMs < PAIR_MS) {
+      this.hasWaitedForPair = true;
+      return;
+    }
     const waiting = this.messagesSent - Atomics.load(this.controls, Control.taken);
     if (waiting < MAX_WAITING_MESSAGES) {
       this.flush();
@@ -374,9 +397,12 @@ class InotifyThread {
   private flush(): void {
     if (this.batch.size === 0) return;
     const { paths, hints } = this.batch.take();
+    const moves = this.moves;
+    this.moves = [];
+    this.hasWaitedForPair = false;
     this.messagesSent += 1;
     this.lastMessageMs = now();
-    parentPort?.postMessage({ kind: 'hints', paths, hints } satisfies InotifyMessage, [hints.buffer]);
+    parentPort?.postMessage({ kind: 'hints', paths, hints, moves } satisfies InotifyMessage, [hints.buffer]);
   }
 
   /** Whatever was gathered is told before. */
@@ -606,6 +632,31 @@ interface Fence {
   readonly number: number;
   /** When the kernel's queue was found empty after that. */
   emptiedAtMs: number | undefined;
+}
+
+interface HalfMove {
+  readonly path: RelativePath;
+  readonly cookie: number;
+  readonly atMs: number;
+}
+
+const NO_MOVE: HalfMove = { path: ROOT, cookie: 0, atMs: -Infinity };
+/** What was just moved away waits a moment for its other half, once: alone it would be told as a deletion. */
+const PAIR_MS = 5;
+/** Renames in one message; of more the data is sent again. */
+const MAX_MOVES = 1_000;
+/** A file below this is sent again sooner than it is found under its old name. */
+const MOVED_FILE_BYTES = 1024 * 1024;
+
+/** 0 where there is no file. */
+function sizeOf(path: Buffer): number {
+  try {
+    const stats = lstatSync(path, { throwIfNoEntry: false });
+    return stats?.isFile() === true ? stats.size : 0;
+  } catch {
+    // It may not be looked at: then it is not sent either.
+    return 0;
+  }
 }
 
 /** Thrown wherever the thread is when it is asked to end. */

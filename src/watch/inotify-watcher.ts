@@ -66,7 +66,8 @@ export class InotifyWatcher implements TreeWatcher {
   private deliver(message: Exclude<InotifyMessage, { kind: 'started' | 'failed' }>): void {
     switch (message.kind) {
       case 'hints': {
-        const { paths, hints } = message;
+        const { paths, hints, moves } = message;
+        for (const [from, to] of moves) this.listener.moved(from, to);
         for (let index = 0; index < paths.length; index++) {
           this.listener.touched(paths[index] ?? ROOT, hints[index] ?? 0);
         }

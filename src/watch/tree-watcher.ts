@@ -33,6 +33,11 @@ export interface WatchStarted {
 export interface TreeWatcherListener {
   /** `path` may have changed in the ways of `hint`. Called in runs: many calls in one turn of the event loop. */
   touched(path: RelativePath, hint: Hint): void;
+  /**
+   * A directory, or a large file, was renamed within the tree: a hint, told before `touched` is called for the names, by
+   * watchers that know.
+   */
+  moved(from: RelativePath, to: RelativePath): void;
   /** Changes at or below `below` may have been missed from some moment before this call on. `reason` is for a person. */
   lost(below: RelativePath, reason: string): void;
   /**

@@ -121,6 +121,7 @@ describe('the number of watches to ask for', () => {
 describe('the choice of a watcher', () => {
   const listener = {
     touched: () => undefined,
+    moved: () => undefined,
     lost: () => undefined,
     blind: () => undefined,
     sees: () => undefined,

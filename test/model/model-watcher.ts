@@ -18,11 +18,14 @@ export class ModelWatcher {
   readonly #watched = new Map<DirectoryNode, { parent: DirectoryNode | undefined; name: string }>();
   #queue: KernelEvent[] = [];
   #isOverflown = false;
+  /** The last name that was moved away: files are paired by chance, which makes wrong hints. */
+  #movedFrom: { readonly path: RelativePath; readonly node: DirectoryNode | undefined } | undefined;
 
   constructor(
     readonly disk: ModelTree,
     readonly touched: (path: RelativePath, hint: Hint) => void,
     readonly lost: (below: RelativePath) => void,
+    readonly moved: (from: RelativePath, to: RelativePath) => void,
   ) {
     this.#watchBelow(disk.root, undefined, '');
   }
@@ -63,7 +66,14 @@ export class ModelWatcher {
       const at = this.#watched.get(node);
       if (at?.parent === directory && at.name === name) this.#watched.delete(node);
     }
+    this.#pairMove(join(parent, name), hint, node);
     this.touched(join(parent, name), hint);
+  }
+
+  #pairMove(path: RelativePath, hint: Hint, node: DirectoryNode | undefined): void {
+    const from = this.#movedFrom;
+    if ((hint & Hint.movedTo) !== 0 && from?.node === node && from !== undefined) this.moved(from.path, path);
+    if ((hint & Hint.movedFrom) !== 0) this.#movedFrom = { path, node };
   }
 
   #watchBelow(node: DirectoryNode, parent: DirectoryNode | undefined, name: string): void {

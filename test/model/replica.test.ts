@@ -101,6 +101,9 @@ async function live(seed: number): Promise<Outcome> {
       (path) => {
         replica.mark({ path, scope: 'subtree', gone: false, alone: false, since: clock.now() });
       },
+      (from, to) => {
+        replica.moved(from, to);
+      },
     );
     return { replica, queue, watcher, journal };
   };

@@ -18,6 +18,8 @@ interface Connection {
 export class TcpProxy {
   /** Connections that could not be passed on because nobody listens at the target. */
   unanswered = 0;
+  /** What went to the target, in bytes. */
+  sent = 0;
   /** Pieces of data that were held up, by `stall` or `delayMs`. */
   heldUp = 0;
   /** Each piece of data waits so long. */
@@ -108,7 +110,10 @@ export class TcpProxy {
   #valve(connection: Connection, isUpstream: boolean): Transform {
     return new Transform({
       transform: (chunk: Buffer, _encoding, done) => {
-        if (isUpstream) connection.bytes += chunk.length;
+        if (isUpstream) {
+          connection.bytes += chunk.length;
+          this.sent += chunk.length;
+        }
         if (this.#cut !== undefined && connection.bytes >= this.#cut.afterBytes) {
           const { done: told } = this.#cut;
           this.#cut = undefined;

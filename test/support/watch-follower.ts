@@ -16,6 +16,7 @@ type Impression = string;
  */
 export class Follower implements TreeWatcherListener {
   readonly told: { path: RelativePath; hint: Hint }[] = [];
+  readonly moves: (readonly [from: RelativePath, to: RelativePath])[] = [];
   readonly losses: { below: RelativePath; reason: string }[] = [];
   readonly deaths: string[] = [];
   /** `blind` and `sees` and `lost`, a line each, in order. */
@@ -34,6 +35,10 @@ export class Follower implements TreeWatcherListener {
     this.told.push({ path, hint });
     this.hints.set(path, this.hintsOf(path) | hint);
     this.lookAt(path, hint);
+  }
+
+  moved(from: RelativePath, to: RelativePath): void {
+    this.moves.push([from, to]);
   }
 
   lost(below: RelativePath, reason: string): void {

@@ -24,6 +24,7 @@ const listener = {
     told.push([path, hint]);
     calls.push(`touched ${path}: ${hint}`);
   },
+  moved: () => undefined,
   lost: (below, reason) => {
     losses.push({ below, reason });
     calls.push(`lost ${below}: ${reason}`);

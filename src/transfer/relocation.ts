@@ -1,0 +1,50 @@
+/** Where something is that was moved, and where the remote may still have it, as rsync must be told: pure. */
+import { isUtf8 } from 'node:buffer';
+import { posix } from 'node:path';
+import { decode, nameOf, parentOf, ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
+import type { Moved } from '../replicate/ports.js';
+import type { Child, Found } from './survey.js';
+import type { Relocation } from './rsync-args.js';
+
+/** Less is sent again sooner than it is compared. */
+const MIN_BYTES = 1024 * 1024;
+
+/** What is asked of the watched directory. */
+export interface MovedDisk {
+  look(path: RelativePath): Found;
+  children(path: RelativePath): Child[];
+}
+
+/** Names that nobody on the way takes for more than a name: no shell, no glob of the daemon. */
+const PLAIN = /^[\w./@%+=:,~\u0080-\uffff-]*$/;
+
+/** Undefined where it is too little to be worth a run, or where it cannot be said to rsync. */
+export function relocationOf({ path, from }: Moved, disk: MovedDisk): Relocation | undefined {
+  if (![path, from].every((name) => isUtf8(toBytes(name)) && PLAIN.test(decode(name)))) return undefined;
+  const found = disk.look(path);
+  if (found.kind === 'file' && found.size >= MIN_BYTES) {
+    const directory = parentOf(path);
+    return { directory, basis: relative(directory, parentOf(from)), file: decode(nameOf(path)) };
+  }
+  if (found.kind !== 'directory' || path === ROOT || !isLarge(path, disk)) return undefined;
+  return { directory: path, basis: relative(path, from) };
+}
+
+function relative(directory: RelativePath, to: RelativePath): string {
+  const basis = posix.relative(`/${decode(directory)}`, `/${decode(to)}`);
+  return basis === '' ? '.' : basis;
+}
+
+/** Whether what is in the directory comes to so much: stops as soon as it does. */
+function isLarge(path: RelativePath, disk: MovedDisk): boolean {
+  let bytes = 0;
+  const directories = [path];
+  for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
+    for (const child of disk.children(directory)) {
+      if (child.isDirectory) directories.push(child.path);
+      else bytes += disk.look(child.path).size;
+      if (bytes >= MIN_BYTES) return true;
+    }
+  }
+  return false;
+}
