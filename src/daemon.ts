@@ -298,6 +298,7 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
     clock,
     times: FILTER_QUEUE_TIMES,
     inspect: (path) => inspect(join(root, path)),
+    isInFlight: (path) => replicas.some((replica) => replica.isInFlight(path)),
     filesBelow: (path) => filesBelow(source, path),
     release: (dirty, hint) => {
       events.emit('path:touched', { root: watch, path: dirty.path, scope: dirty.scope, gone: dirty.gone });

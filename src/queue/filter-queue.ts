@@ -26,6 +26,8 @@ export interface FilterQueueOptions {
   readonly times: FilterQueueTimes;
   /** What a new name is: an ordinary file with one link has a writer who will close it. */
   readonly inspect: (path: RelativePath) => 'missing' | 'file' | 'other';
+  /** A run looks at the name now. */
+  readonly isInFlight: (path: RelativePath) => boolean;
   /** The files in a directory that appeared and does not count itself (`createFolder` off). */
   readonly filesBelow: (path: RelativePath) => Iterable<RelativePath>;
   /** Takes what is released, and what is believed to have happened. */
@@ -95,6 +97,8 @@ export class FilterQueue {
     const isComplete = (hint & (Hint.closed | Hint.movedTo)) !== 0;
     if (effect.now) this.#releaseNow(path, hint, isComplete, now);
     else if (effect.release && this.#waiting.has(path)) this.#releaseNow(path, hint, true, now);
+    // It may have been read in between: who writes a file often sets its time or mode when it is closed (git, install).
+    else if ((hint & Hint.attributes) !== 0 && this.#options.isInFlight(path)) this.#releaseNow(path, hint, false, now);
     // A link or a device is complete as it is: nobody will close it.
     if (effect.inspect && this.#options.inspect(path) !== 'file') this.#releaseNow(path, hint, true, now);
     else if (effect.whenQuiet || effect.whenClosed) this.#wait(path, effect.whenQuiet, isDated(hint), now);

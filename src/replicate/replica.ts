@@ -364,7 +364,7 @@ export class Replica implements JournalSource {
     // What is extra below a place that was copied says nothing of what changed there.
     const waiting = kept?.kind === 'copied' ? undefined : kept;
     if (this.#retries.has(path) || (waiting !== undefined && waiting.kind !== 'found')) return 'stuck';
-    if (waiting === undefined && !this.#changes.holds(path) && !this.#isFlying(path)) return 'there';
+    if (waiting === undefined && !this.#changes.holds(path) && !this.isInFlight(path)) return 'there';
     return this.#standing.kind === 'well' && !this.#isStopped ? 'owed' : 'stuck';
   }
 
@@ -547,7 +547,7 @@ export class Replica implements JournalSource {
     const isDeletion = ({ scope, gone }: Mark): boolean => scope === 'entry' && gone;
     const awaited = this.#moves.awaited((path) => {
       const mark = this.#changes.get(path);
-      return mark === undefined ? this.#isFlying(path) : !isDeletion(mark);
+      return mark === undefined ? this.isInFlight(path) : !isDeletion(mark);
     });
     return (path, mark) => isDeletion(mark) && awaited.has(path);
   }
@@ -1248,7 +1248,7 @@ export class Replica implements JournalSource {
   }
 
   /** Whether a run for changes looks at the name now. */
-  #isFlying(path: RelativePath): boolean {
+  isInFlight(path: RelativePath): boolean {
     if (this.#looksInFlight.size === 0) return false;
     const isLookedAt = (at: RelativePath): boolean => {
       for (let flying = this.#looksInFlight.get(at); flying !== undefined; flying = flying.other) {

@@ -165,6 +165,7 @@ class World {
       clock: systemClock,
       times: FILTER_QUEUE_TIMES,
       inspect: (at) => (this.#stats(at) === undefined ? 'missing' : 'other'),
+      isInFlight: (at) => this.#replica.isInFlight(at),
       filesBelow: () => [],
       release: (dirty) => {
         this.#replica.mark(dirty);

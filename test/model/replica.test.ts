@@ -87,6 +87,7 @@ async function live(seed: number): Promise<Outcome> {
       clock,
       times: FILTER_QUEUE_TIMES,
       inspect: (path) => (disk.get(path) === undefined ? 'missing' : 'file'),
+      isInFlight: (path) => replica.isInFlight(path),
       filesBelow: (path) => [...disk.paths(path)].filter((below) => disk.get(below)?.kind === 'file'),
       release: (dirty) => {
         replica.mark(dirty);

@@ -21,6 +21,7 @@ class Bench {
   readonly others = new Set<RelativePath>();
   readonly missing = new Set<RelativePath>();
   readonly files: RelativePath[] = [];
+  readonly inFlight = new Set<RelativePath>();
   #released: DirtyPath[] = [];
 
   constructor(switches: Partial<EventSwitches> = {}, excludes: readonly string[] = [], dotfiles = true) {
@@ -31,6 +32,7 @@ class Bench {
       clock: this.clock,
       times: TIMES,
       inspect: (path) => (this.missing.has(path) ? 'missing' : this.others.has(path) ? 'other' : 'file'),
+      isInFlight: (path) => this.inFlight.has(path),
       filesBelow: () => this.files,
       release: (dirty) => this.#released.push(dirty),
       onOpenFile: (path) => this.told.push(path),
@@ -161,6 +163,16 @@ describe('a file that is written', () => {
   test('that was removed and written again in one hint is both', () => {
     const bench = new Bench();
     expect(bench.touch('a', Hint.removed | Hint.created | Hint.closed)).toEqual(['-a', 'a']);
+  });
+
+  test('gets the attributes that are set while it is looked at, and no later ones, with attrib off', () => {
+    const bench = new Bench();
+    expect(bench.touch('a', Hint.created | Hint.closed)).toEqual(['a']);
+    bench.inFlight.add('a');
+    expect(bench.touch('a', Hint.attributes)).toEqual(['a']);
+    expect(bench.touch('b', Hint.attributes)).toEqual([]);
+    bench.inFlight.clear();
+    expect(bench.touch('a', Hint.attributes)).toEqual([]);
   });
 
   test('is waited for still when its attributes have changed', () => {

@@ -107,6 +107,7 @@ export class ReplicatorBench {
       clock,
       times: FILTER_QUEUE_TIMES,
       inspect: () => 'file',
+      isInFlight: () => false,
       filesBelow: () => [],
       release: (dirty) => {
         this.replicator.mark(dirty);
