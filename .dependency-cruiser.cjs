@@ -1,9 +1,9 @@
 /**
  * Which folder may import which (docs/architecture.md): main -> daemon -> everything; adapters know core, the leaves and
  * replicate/ports, never each other; queue and replicate know core; core knows nothing. Each third-party library is
- * imported by one file (koffi by two, each of which is the home of some C functions).
+ * imported by one file.
  */
-const LEAVES = '^src/(errors|events|logger|clock|mount-points)\\.ts$';
+const LEAVES = '^src/(errors|events|logger|clock|mount-points|libc)\\.ts$';
 const ADAPTERS = ['watch', 'transfer', 'journal', 'schedule', 'plugin', 'observe'];
 
 const adapterRules = ADAPTERS.map((adapter) => ({
@@ -21,7 +21,7 @@ const adapterRules = ADAPTERS.map((adapter) => ({
 const LIBRARY_HOMES = {
   'fast-xml-parser': '^src/config/confxml\\.ts$',
   '@parcel/watcher': '^src/watch/parcel-watcher\\.ts$',
-  koffi: '^src/(watch/inotify|transfer/posix-spawn)\\.ts$',
+  koffi: '^src/libc\\.ts$',
   piscina: '^src/transfer/pool\\.ts$',
   'node-cron': '^src/schedule/resync-schedule\\.ts$',
   winston: '^src/observe/winston-logger\\.ts$',

@@ -2,13 +2,11 @@
  * posix_spawn(3) of the C library, with which a process starts without a copy of anything of ours. Node has nothing like
  * it (libuv forks), so its streams, its end and its exit code are looked after here.
  */
-import { createRequire } from 'node:module';
 import { Socket } from 'node:net';
 import { constants } from 'node:os';
 import process from 'node:process';
 import { finished } from 'node:stream';
-import { getSystemErrorName } from 'node:util';
-import type Koffi from 'koffi';
+import { loadLibc } from '../libc.js';
 import type { PipedProcess, ProcessExit, StartProcess } from './piped-process.js';
 
 /** Linux. The same numbers in glibc and musl (spawn.h, fcntl.h, wait.h). */
@@ -28,11 +26,8 @@ const REAP_AGAIN_MS = 1;
 export function loadPosixSpawn(environment: () => NodeJS.ProcessEnv): StartProcess {
   if (process.platform !== 'linux')
     throw new Error(`posix_spawn is used on Linux alone, and this is ${process.platform}`);
-  const koffi = createRequire(import.meta.url)('koffi') as typeof Koffi;
-  const libc = koffi.load(null);
+  const libc = loadLibc();
   const pipe2 = libc.func('int pipe2(_Out_ uint8_t *fds, int flags)') as (fds: Uint8Array, flags: number) => number;
-  // Not that of Node, whose threads keep account of what they have opened themselves.
-  const close = libc.func('int close(int fd)') as (fd: number) => number;
   const sigfillset = libc.func('int sigfillset(_Inout_ uint8_t *set)') as (set: Uint8Array) => number;
   const initActions = libc.func('int posix_spawn_file_actions_init(_Inout_ uint8_t *actions)') as OnBytes;
   const dropActions = libc.func('int posix_spawn_file_actions_destroy(_Inout_ uint8_t *actions)') as OnBytes;
@@ -78,7 +73,7 @@ export function loadPosixSpawn(environment: () => NodeJS.ProcessEnv): StartProce
 
   function makePipe(): Pipe {
     const ends = new Int32Array(2);
-    if (pipe2(new Uint8Array(ends.buffer), O_CLOEXEC) !== 0) throw new Error(`pipe2: ${codeOf(koffi.errno())}`);
+    if (pipe2(new Uint8Array(ends.buffer), O_CLOEXEC) !== 0) throw new Error(`pipe2: ${libc.errnoName(libc.errno())}`);
     const [readEnd = -1, writeEnd = -1] = ends;
     return { readEnd, writeEnd };
   }
@@ -87,7 +82,7 @@ export function loadPosixSpawn(environment: () => NodeJS.ProcessEnv): StartProce
   function reap(pid: number): ProcessExit | undefined {
     const status: [number] = [0];
     const result = waitpid(pid, status, WNOHANG);
-    if (result === 0 || (result < 0 && koffi.errno() === EINTR)) return undefined;
+    if (result === 0 || (result < 0 && libc.errno() === EINTR)) return undefined;
     // Somebody else has waited for it: how it ended is not known.
     if (result < 0) return { exitCode: null, signal: 'unknown' };
     const signal = status[0] & 0x7f;
@@ -109,13 +104,13 @@ export function loadPosixSpawn(environment: () => NodeJS.ProcessEnv): StartProce
       const variables = Object.entries(environment()).map(([name, value]) => `${name}=${value ?? ''}`);
       error = spawn(pid, command[0], actions, attributes, [...command, null], [...variables, null]);
       dropActions(actions);
-      if (error !== 0) throw new Error(`spawn ${command[0]} ${codeOf(error)}`);
+      if (error !== 0) throw new Error(`spawn ${command[0]} ${libc.errnoName(error)}`);
     } catch (failure) {
-      for (const { readEnd, writeEnd } of pipes) for (const end of [readEnd, writeEnd]) close(end);
+      for (const { readEnd, writeEnd } of pipes) for (const end of [readEnd, writeEnd]) libc.close(end);
       throw failure;
     }
     const [input, output, errors, alive] = pipes.map(({ readEnd, writeEnd }, index) => {
-      close(index === 0 ? readEnd : writeEnd);
+      libc.close(index === 0 ? readEnd : writeEnd);
       return index === 0
         ? new Socket({ fd: writeEnd, readable: false, writable: true })
         : new Socket({ fd: readEnd, readable: true, writable: false });
@@ -169,10 +164,6 @@ function closeOf(stream: Socket): Promise<void> {
       resolve();
     });
   });
-}
-
-function codeOf(error: number): string {
-  return getSystemErrorName(-error);
 }
 
 function nameOf(signal: number): string {

@@ -1,5 +1,4 @@
-import { createRequire } from 'node:module';
-import type Koffi from 'koffi';
+import { loadLibc } from '../libc.js';
 
 /**
  * The kernel's inotify as it is, through its C functions: no table of directories, no opinion. Every call blocks the
@@ -74,10 +73,7 @@ const POLLFD_BYTES = 8;
 /** Loads the C functions. Throws when this is not Linux or the library cannot be loaded. */
 export function loadInotify(): Inotify {
   if (process.platform !== 'linux') throw new Error(`inotify is part of Linux, and this is ${process.platform}`);
-  // Not a static import: a platform for which koffi has no binary must be able to choose the other front end.
-  const koffi = createRequire(import.meta.url)('koffi') as typeof Koffi;
-  // `null` is the program itself, which holds the C library under whatever file name this system gives it.
-  const libc = koffi.load(null);
+  const libc = loadLibc();
   const inotifyInit = libc.func('int inotify_init1(int flags)') as (flags: number) => number;
   // A path is bytes, so it is declared as bytes: koffi would encode a string as UTF-8.
   const inotifyAddWatch = libc.func('int inotify_add_watch(int fd, const uint8_t *path, uint32_t mask)') as (
@@ -98,13 +94,8 @@ export function loadInotify(): Inotify {
     initial: number,
     flags: number,
   ) => number;
-  const systemClose = libc.func('int close(int fd)') as (fd: number) => number;
 
-  // EWOULDBLOCK is EAGAIN by another name on Linux, and would take its place.
-  const names = Object.entries(koffi.os.errno).filter(([name]) => name !== 'EWOULDBLOCK');
-  const errnoNames = new Map(names.map(([name, number]) => [number, name]));
-  /** The name of this thread's errno; to be asked for right after the call. */
-  const lastError = (): string => errnoNames.get(koffi.errno()) ?? `errno ${koffi.errno()}`;
+  const lastError = (): string => libc.errnoName(libc.errno());
   const checked = (call: string, result: number): number => {
     if (result < 0) throw new SystemCallError(call, lastError());
     return result;
@@ -159,7 +150,7 @@ export function loadInotify(): Inotify {
     },
 
     close(descriptor) {
-      systemClose(descriptor);
+      libc.close(descriptor);
     },
   };
 }

@@ -1,0 +1,42 @@
+/** The C library of this process: where functions of the system are declared that Node does not have. */
+import { createRequire } from 'node:module';
+import type Koffi from 'koffi';
+
+export interface Libc {
+  /** The function of a C prototype, as koffi calls it. Throws when this library has none of that name. */
+  func(prototype: string): unknown;
+  /** The number that the last call in this thread has left; to be asked for right after it. */
+  errno(): number;
+  /** Such as `ENOENT`. */
+  errnoName(errno: number): string;
+  /** Closes a descriptor behind Node's back, whose threads keep account of what they have opened themselves. */
+  close(descriptor: number): void;
+}
+
+let loaded: Libc | undefined;
+
+/** Throws on a platform for which koffi has no binary. */
+export function loadLibc(): Libc {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Libc {
+  // Not a static import: where it fails, whoever has another way must be able to take it.
+  const koffi = createRequire(import.meta.url)('koffi') as typeof Koffi;
+  // `null` is the program itself, which holds the C library under whatever file name this system gives it.
+  const library = koffi.load(null);
+  const close = library.func('int close(int fd)') as (descriptor: number) => number;
+  // EWOULDBLOCK is EAGAIN by another name on Linux, and would take its place.
+  const names = Object.entries(koffi.os.errno).filter(([name]) => name !== 'EWOULDBLOCK');
+  const errnoNames = new Map(names.map(([name, number]) => [number, name]));
+
+  return {
+    func: (prototype) => library.func(prototype),
+    errno: () => koffi.errno(),
+    errnoName: (errno) => errnoNames.get(errno) ?? `errno ${errno}`,
+    close(descriptor) {
+      close(descriptor);
+    },
+  };
+}
