@@ -13,6 +13,7 @@ import { fromBytes, join, ROOT, toBytes, type RelativePath } from '../core/relat
 import { messageOf } from '../errors.js';
 import { mountsBelow } from '../mount-points.js';
 import type { GuardedSource } from './delete-guard.js';
+import { loadStatx } from './statx.js';
 import type { Child, Disk, Found } from './survey.js';
 
 /**
@@ -100,15 +101,7 @@ export class Source implements Disk, GuardedSource {
   }
 
   look(path: RelativePath): Found {
-    const stats = lstatOf(path === ROOT ? this.#root : this.#prefix + path);
-    if (stats === 'unknown') return { kind: 'other', size: 0 };
-    if (stats === undefined) return MISSING;
-    const { mtimeMs, ctimeMs } = stats;
-    if (stats.isFile()) {
-      const linked = stats.nlink > 1 ? { linkedInode: stats.ino } : {};
-      return { kind: 'file', size: stats.size, ...linked, mtimeMs, ctimeMs };
-    }
-    return { kind: stats.isDirectory() ? 'directory' : 'other', size: 0, mtimeMs, ctimeMs };
+    return foundAt(path === ROOT ? this.#root : this.#prefix + path);
   }
 
   children(path: RelativePath, onUnreadable?: (error: string) => void): Child[] {
@@ -143,7 +136,39 @@ export class Source implements Disk, GuardedSource {
   }
 }
 
-function lstatOf(path: string): Stats | undefined | 'unknown' {
+let foundQuickly: ((path: RelativePath) => Found) | undefined;
+
+/** What there is at an absolute path, by the quickest way that there is here. */
+function foundAt(path: RelativePath): Found {
+  foundQuickly ??= quickest();
+  return foundQuickly(path);
+}
+
+function quickest(): (path: RelativePath) => Found {
+  try {
+    const byStatx = loadStatx();
+    // What it is refused is for Node to say, which also knows systems that forbid the call itself.
+    return (path) => byStatx(path) ?? foundByNode(path);
+  } catch {
+    // No Linux, or a C library that cannot be loaded or has no such call: the other way says the same.
+    return foundByNode;
+  }
+}
+
+/** The same by the means of Node. */
+export function foundByNode(path: RelativePath): Found {
+  const stats = lstatOf(path);
+  if (stats === 'unknown') return { kind: 'other', size: 0 };
+  if (stats === undefined) return MISSING;
+  const { mtimeMs, ctimeMs } = stats;
+  if (stats.isFile()) {
+    const linked = stats.nlink > 1 ? { linkedInode: stats.ino } : {};
+    return { kind: 'file', size: stats.size, ...linked, mtimeMs, ctimeMs };
+  }
+  return { kind: stats.isDirectory() ? 'directory' : 'other', size: 0, mtimeMs, ctimeMs };
+}
+
+function lstatOf(path: RelativePath): Stats | undefined | 'unknown' {
   try {
     return lstatSync(systemPath(path), { throwIfNoEntry: false });
   } catch (error) {
