@@ -30,21 +30,24 @@ export interface ItemizedLine {
   readonly length: number;
 }
 
-const ITEMIZED = /^(?:([<>ch.])([fdLDS])([-+?.a-zA-Z ]{9})|\*deleting {2}) (\d+) (.+)$/s;
+/** What stands before the name: eleven characters of `%i`, then the length. */
+const ITEM = /^(?:[<>ch.][fdLDS][-+?.a-zA-Z ]{9}|\*deleting {2}) (\d+) (?=.)/s;
 
 /** `undefined` for any other line: progress, `--stats`, `cannot delete non-empty directory: x`, ... */
-export function parseItemized(line: Buffer): ItemizedLine | undefined {
-  const match = ITEMIZED.exec(line.toString('latin1'));
+export function parseItemized(line: string): ItemizedLine | undefined {
+  const match = ITEM.exec(line);
   if (match === null) return undefined;
-  const [, change, type, attributes = '', length = '0', escaped = ''] = match;
-  const name = unescape(escaped);
-  const isDeletion = change === undefined;
+  const [item, length = '0'] = match;
+  const name = unescape(line.slice(item.length));
+  const change = line[0];
+  const type = line[1];
+  const isDeletion = change === '*';
   return {
     path: withoutDots(name),
     isDirectory: isDeletion ? name.endsWith('/') : type === 'd',
     isSentFile: type === 'f' && (change === '<' || change === '>'),
-    isCreated: attributes.startsWith('+'),
-    isChanged: change !== undefined && change !== '.',
+    isCreated: line[2] === '+',
+    isChanged: !isDeletion && change !== '.',
     isDeletion,
     length: isDeletion ? 0 : Number(length),
   };
@@ -364,8 +367,12 @@ function suffixesOf(path: RelativePath): RelativePath[] {
   return parts.map((_, at) => parts.slice(at).join('/'));
 }
 
-/** Without `.` parts and without slashes at the ends: `./a/./b/` is `a/b`. */
+/** A part that is empty or `.`. */
+const NO_PART = /(?:^|\/)\.?(?:\/|$)/;
+
+/** Without `.` parts and without slashes at the ends: `./a/./b/` is `a/b`. Most paths are so already. */
 function withoutDots(path: string): RelativePath {
+  if (!NO_PART.test(path)) return path;
   return path
     .split('/')
     .filter((part) => part !== '' && part !== '.')

@@ -10,9 +10,9 @@ export type RsyncStart = ProcessStart;
 export interface RsyncFeed {
   /** What goes to standard input, then its end. */
   readonly input: Iterable<Buffer> | AsyncIterable<Buffer>;
-  /** A line of standard output or error without its end. The Buffer is valid during the call. */
-  readonly onLine: (line: Buffer) => void;
-  readonly onErrorLine: (line: Buffer) => void;
+  /** A line of standard output or error without its end, a character for each byte (latin1). */
+  readonly onLine: (line: string) => void;
+  readonly onErrorLine: (line: string) => void;
   /** rsync is ended when it has read and written nothing for this long. Linux only: elsewhere it is not watched. */
   readonly silenceMs?: number;
 }
@@ -97,7 +97,7 @@ function feedChild(child: PipedProcess, { input, onLine, onErrorLine, silenceMs 
     silenceMs === undefined
       ? undefined
       : onSilence(child.pid, silenceMs, () => {
-          onErrorLine(Buffer.from(`io timeout after ${silenceMs / 1000} seconds of silence`));
+          onErrorLine(`io timeout after ${silenceMs / 1000} seconds of silence`);
           cancel();
         });
 
@@ -169,18 +169,19 @@ function isBrokenPipe(error: unknown): boolean {
   );
 }
 
-function splitLines(stream: Readable, onLine: (line: Buffer) => void): void {
+/** Each line is a string of its own: a part of a larger one would keep all of that as long as somebody keeps the part. */
+function splitLines(stream: Readable, onLine: (line: string) => void): void {
   let rest: Buffer = Buffer.alloc(0);
   stream.on('data', (chunk: Buffer) => {
     const data = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     let start = 0;
     for (let end = data.indexOf(10); end >= 0; end = data.indexOf(10, start)) {
-      onLine(data.subarray(start, end));
+      onLine(data.toString('latin1', start, end));
       start = end + 1;
     }
     rest = data.subarray(start);
   });
   stream.on('end', () => {
-    if (rest.length > 0) onLine(rest);
+    if (rest.length > 0) onLine(rest.toString('latin1'));
   });
 }

@@ -902,9 +902,8 @@ async function runTask(
   });
 
   // What it knows by another name people know by this one.
-  const complain = (line: Buffer): void => {
-    const text = line.toString('latin1');
-    complaints.read(ready === undefined ? text : text.replaceAll(ready.directory.path, root));
+  const complain = (line: string): void => {
+    complaints.read(ready === undefined ? line : line.replaceAll(ready.directory.path, root));
   };
   // It looks at its names by paths relative to where it stands, or to a directory that is held open: so a root that is
   // unmounted or replaced from here on is still the one that it looks at.

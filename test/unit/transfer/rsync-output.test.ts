@@ -461,7 +461,7 @@ describe('parseItemized', () => {
       },
     ],
   ])('%j', (line, expected) => {
-    expect(parseItemized(Buffer.from(line, 'latin1'))).toEqual(expected);
+    expect(parseItemized(line)).toEqual(expected);
   });
 
   test.each([
@@ -475,6 +475,6 @@ describe('parseItemized', () => {
     'skipping non-regular file "d/dev"',
     'created directory /x',
   ])('any other line is none: %j', (line) => {
-    expect(parseItemized(Buffer.from(line, 'latin1'))).toBeUndefined();
+    expect(parseItemized(line)).toBeUndefined();
   });
 });
