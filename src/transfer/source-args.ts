@@ -8,6 +8,7 @@ import { toBytes, type RelativePath } from '../core/relative-path.js';
 const MOST_BYTES = 512 * 1024;
 /** What an argument takes beside its bytes: its end and its pointer. */
 const OVERHEAD_BYTES = 9;
+const NON_ASCII = /[^\x00-\x7f]/;
 
 /**
  * The names as arguments for rsync, `./` before each; `undefined` where they must go as a list on standard input, because
@@ -18,10 +19,16 @@ export function namesAsArguments(paths: Iterable<RelativePath>): string[] | unde
   const names: string[] = [];
   let size = 0;
   for (const path of paths) {
-    const bytes = toBytes(`./${path}`);
-    size += bytes.length + OVERHEAD_BYTES;
-    if (size > MOST_BYTES || !isUtf8(bytes)) return undefined;
-    names.push(bytes.toString('utf8'));
+    const name = `./${path}`;
+    size += name.length + OVERHEAD_BYTES;
+    const text = NON_ASCII.test(path) ? textOf(name) : name;
+    if (size > MOST_BYTES || text === undefined) return undefined;
+    names.push(text);
   }
   return names;
+}
+
+function textOf(name: string): string | undefined {
+  const bytes = toBytes(name);
+  return isUtf8(bytes) ? bytes.toString('utf8') : undefined;
 }

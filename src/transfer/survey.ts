@@ -335,8 +335,7 @@ function topmost(paths: readonly RelativePath[]): RelativePath[] {
 }
 
 /** Whether a path is one of those given or lies below one. */
-export function within(given: readonly RelativePath[]): (path: RelativePath) => boolean {
-  const paths = new Set(given);
+export function within(paths: { has(path: RelativePath): boolean }): (path: RelativePath) => boolean {
   return (path) => paths.has(ROOT) || paths.has(path) || [...ancestorsOf(path)].some((above) => paths.has(above));
 }
 

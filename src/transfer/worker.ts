@@ -202,7 +202,7 @@ async function sendLooks(
 ): Promise<RunReport> {
   const filter = isFiltering(context.filter) ? createFilter(context.filter) : undefined;
   const survey = surveyEntries(source, task.looks, task.largeBytes, filter);
-  const missing = [...survey.names].flatMap(([path, state]) => (state === 'missing' ? [path] : []));
+  const missing = missingOf(survey.names);
   const toDelete = [...missing, ...survey.unwanted.map(({ path }) => path)];
   // Also with nothing missing yet: what goes away before rsync looks is deleted there as well.
   const reason = reasonToKeep(guard, source);
@@ -210,7 +210,7 @@ async function sendLooks(
   const held = context.deletes ? holdBack(toDelete, reason, guard, source) : undefined;
   const kept = new Set(held?.paths);
   // With deleting off a missing name asks for nothing.
-  const names = new Map([...survey.names].filter(([path, state]) => state === 'there' || (deletes && !kept.has(path))));
+  const names = without(survey.names, deletes ? missing.filter((path) => kept.has(path)) : missing);
   const unwanted = deletes ? survey.unwanted.filter(({ path }) => !kept.has(path)) : [];
   const { again, linked } = survey;
   const outcome = { linked, ...(held === undefined ? {} : { held }) };
@@ -218,7 +218,7 @@ async function sendLooks(
 
   const isWatched = survey.largest < WATCHED_BELOW_BYTES;
   const sent = new Set<RelativePath>();
-  const isOurs = within([...names.keys()]);
+  const isOurs = within(names);
   // What is missing may be a directory of partial files, which rsync protects in a run that makes them.
   const resumes = !isWatched && [...names.values()].every((state) => state === 'there');
   const given: NamesToSend = {
@@ -239,7 +239,7 @@ async function sendLooks(
         isOurs,
         ...(deletes ? { mustStandIn: guard.identity } : {}),
         namesChanges: context.namesChanges === true,
-        onSent: (path) => sent.add(path),
+        ...(context.keepsNewer ? { onSent: (path) => sent.add(path) } : {}),
       }),
   };
   if (await bringOver(context, source, task, port)) return { ...NO_RUN, cancelled: true };
@@ -253,6 +253,19 @@ async function sendLooks(
     unsent: context.keepsNewer ? survey.files.filter((path) => !sent.has(path)) : [],
     again: [...again, ...surveyAfter(source, withMissing(names, unwanted)), ...report.again],
   };
+}
+
+function missingOf(names: EntriesSurvey['names']): RelativePath[] {
+  const missing: RelativePath[] = [];
+  for (const [path, state] of names) if (state === 'missing') missing.push(path);
+  return missing;
+}
+
+function without(names: EntriesSurvey['names'], dropped: readonly RelativePath[]): EntriesSurvey['names'] {
+  if (dropped.length === 0) return names;
+  const left = new Map(names);
+  for (const path of dropped) left.delete(path);
+  return left;
 }
 
 function withMissing(names: EntriesSurvey['names'], unwanted: readonly Unwanted[]): EntriesSurvey['names'] {
@@ -421,7 +434,7 @@ function ruleRuns(context: WorkerContext, guard: DeleteGuard, port: MessagePort)
       runTask(context, port, {
         args: args(file),
         input: [run.list],
-        isOurs: within(run.names),
+        isOurs: within(new Set(run.names)),
         ...more,
       }),
     );
@@ -484,7 +497,7 @@ async function sweep(
     const listing = await runTask(context, port, {
       args: leftoversArgs(context.target, scope === 'subtree', LISTING),
       input: [directoryList(directories)],
-      isOurs: within(directories.map(({ path }) => path)),
+      isOurs: withinLooks(directories),
       onExtra: (path, isDirectory) => {
         if (filter.isExcluded(parentOf(path), true)) return;
         if (isLeftover(source, places, path, isDirectory)) found.add(path);
@@ -510,7 +523,7 @@ async function removeLeftovers(
   const names = new Map(missing.filter((path) => !kept.has(path)).map((path) => [path, 'missing'] as const));
   const outcome = held === undefined ? {} : { held };
   if (names.size === 0) return { ...NO_RUN, ...outcome };
-  const isOurs = within([...names.keys()]);
+  const isOurs = within(names);
   const report = await sendNames(context, {
     names,
     runArgs: { deletes: true, compares: 'seconds', isWatched: true, rules: [], outFormat: OUT_FORMAT },
@@ -537,7 +550,7 @@ async function listNewer(
     args: newerArgs(context.target, { ...LISTING, isWatched: true }),
     isWatched: true,
     input: [nameList(paths)],
-    isOurs: within(paths),
+    isOurs: within(new Set(paths)),
     onSent: (path) => newer.push(path),
   });
   return { ...report, newer, cutOff: [] };
@@ -599,7 +612,7 @@ async function bringOver(
     const report = await runTask(context, port, {
       args: relocationArgs(context.target, runArgs, place),
       input: [],
-      isOurs: within([place.directory]),
+      isOurs: within(new Set([place.directory])),
     });
     if (report.cancelled) return true;
   }
@@ -617,7 +630,7 @@ async function sendDirectoriesAlone(
   return sendNames(context, {
     names: new Map(paths.map((path) => [path, 'there'])),
     runArgs: { deletes: false, compares: 'nanoseconds', isWatched: true, rules: [], outFormat: OUT_FORMAT },
-    run: (names) => runTask(context, port, { ...rsyncOf(names), isWatched: true, isOurs: within(paths) }),
+    run: (names) => runTask(context, port, { ...rsyncOf(names), isWatched: true, isOurs: within(directories) }),
   });
 }
 
@@ -706,7 +719,7 @@ async function sendDirectories(
           args: treesArgs(context.target, looks[0]?.scope === 'subtree', runArgs),
           input: [directoryList(looks)],
         }),
-    isOurs: within(looks.map(({ path }) => path)),
+    isOurs: withinLooks(looks),
     onlyCompares: true,
     onSent: (path) => doubtful.delete(path),
     onCreated: (path) => {
@@ -762,7 +775,7 @@ async function listExtras(
       rules: rulesFor(context, task.crontab),
     }),
     input: [directoryList(directories)],
-    isOurs: within(directories.map(({ path }) => path)),
+    isOurs: withinLooks(directories),
     onExtra: (path, isDirectory) => {
       found.add(path, isDirectory);
     },
@@ -811,6 +824,10 @@ function rulesFor(context: WorkerContext, crontab: boolean): string[] {
   const isTheirs = crontab && !isWalked(context, crontab);
   const patterns = isTheirs ? context.crontabPatterns.map((pattern) => `--exclude=${pattern}`) : [];
   return [...patterns, ...temporaryRules()];
+}
+
+function withinLooks(looks: readonly Look[]): (path: RelativePath) => boolean {
+  return within(new Set(looks.map(({ path }) => path)));
 }
 
 /** A list for `--files-from=- --from0`. `./` before each name: one that begins with `#` or `;` would be a comment. */

@@ -445,6 +445,6 @@ describe('what belongs to a run', () => {
     { given: [ROOT], path: 'anything/at/all', is: true },
     { given: [], path: 'a', is: false },
   ])('$path of $given: $is', ({ given, path, is }) => {
-    expect(within(given)(path)).toBe(is);
+    expect(within(new Set<RelativePath>(given))(path)).toBe(is);
   });
 });
