@@ -11,6 +11,7 @@ import { messageOf, SersyncError, StartError } from './errors.js';
 import { createEvents, type Events } from './events.js';
 import { LevelJournal } from './journal/level-journal.js';
 import type { Logger } from './logger.js';
+import { EventLoopMeter } from './observe/event-loop.js';
 import { logEvents } from './observe/event-log.js';
 import { FailLog } from './observe/fail-log.js';
 import type { HeldDeletions, ServiceStatus } from './observe/status.js';
@@ -101,6 +102,11 @@ export async function startService(config: Config, options: ServiceOptions): Pro
   logEvents(events, logger, { debug: config.debug, remindEveryMs: REPLICA_LIMITS.remindEveryMs, clock });
   options.onEvents?.(events);
   const release = new Releases();
+  const eventLoop = new EventLoopMeter();
+  eventLoop.start();
+  release.push(() => {
+    eventLoop.stop();
+  });
   try {
     const remotes = config.localPaths.reduce((sum, { remotes }) => sum + remotes.length, 0);
     // A plugin that runs alone sends nothing, and needs no rsync.
@@ -183,6 +189,7 @@ export async function startService(config: Config, options: ServiceOptions): Pro
         startedAt,
         at: Date.now(),
         journal: kept?.status() ?? {},
+        eventLoop: eventLoop.status(),
         roots: replicators.map(rootStatusOf),
         ...(plugin === undefined ? {} : { plugin: pluginStatusOf(plugin.status()) }),
       }),

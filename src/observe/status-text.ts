@@ -3,6 +3,7 @@ import {
   describeRuns,
   isInSync,
   judgeHealth,
+  LONG_STALL_MS,
   type HeldDeletions,
   type HeldOnRemote,
   type RemoteStatus,
@@ -16,7 +17,7 @@ type Row = readonly [label: string, text: string];
 
 /** What `sersync status` prints: a block for the service and one for each watched directory; what is empty is left out. */
 export function describeStatus(status: ServiceStatus): string {
-  const { version, pid, startedAt, at, config, stateDirectory, journal, plugin } = status;
+  const { version, pid, startedAt, at, config, stateDirectory, journal, eventLoop, plugin } = status;
   const service = block(0, [
     ['sersync', `${version}, pid ${pid}, up ${formatDuration(at - startedAt)}`],
     ['config', config],
@@ -25,6 +26,11 @@ export function describeStatus(status: ServiceStatus): string {
       'journal',
       `cannot be written for ${formatDuration(at - since)}${because(journal.reason)}`,
     ]),
+    ...(eventLoop.maxStallMs > LONG_STALL_MS
+      ? ([
+          ['stalls', `${eventLoop.stallMs} ms in the last minute, ${eventLoop.maxStallMs} ms since the start`],
+        ] as const)
+      : []),
     ...row(plugin, (running) => ['plugin', `${running.name}: ${describeRuns(running)}`]),
     ...row(plugin?.lastError, (error) => [
       'plugin',

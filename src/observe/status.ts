@@ -16,9 +16,16 @@ export interface ServiceStatus {
   readonly at: number;
   /** `failingSince`: what is dirty has been kept in memory alone since then, because of `reason`. */
   readonly journal: { readonly failingSince?: number; readonly reason?: string };
+  readonly eventLoop: EventLoopStatus;
   readonly roots: readonly RootStatus[];
   /** The plugin that runs: after each synced change, or alone. */
   readonly plugin?: PluginStatus;
+}
+
+/** The longest that the main thread was busy at a stretch, in the last minute and since the start. */
+export interface EventLoopStatus {
+  readonly stallMs: number;
+  readonly maxStallMs: number;
 }
 
 export interface PluginStatus {
@@ -115,6 +122,8 @@ export interface Health {
 
 /** A remote that is behind for longer than this is not served as it should be. */
 export const UNHEALTHY_LAG_MS = 60_000;
+/** Longer than this the event loop is not to stall: what has just changed waits for it. */
+export const LONG_STALL_MS = 50;
 /** So many troubles are told in the one line. */
 const MAX_TOLD = 3;
 

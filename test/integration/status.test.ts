@@ -29,7 +29,7 @@ describe('the status of a service that runs', () => {
     writeFileSync(bench.path('source/directory/file'), 'content');
     const service = await bench.startSynced();
 
-    const { pid, config, stateDirectory, version, startedAt, at, journal, roots } = status();
+    const { pid, config, stateDirectory, version, startedAt, at, journal, eventLoop, roots } = status();
     expect({ pid, config, stateDirectory, journal }).toEqual({
       pid: service.pid,
       config: bench.path('confxml.xml'),
@@ -38,6 +38,9 @@ describe('the status of a service that runs', () => {
     });
     expect(sersync('--version')).toBe(`sersync ${version}\n`);
     expect(startedAt).toBeLessThanOrEqual(at);
+    // What starting the service takes cannot be nothing.
+    expect(eventLoop.maxStallMs).toBeGreaterThan(0);
+    expect(eventLoop.maxStallMs).toBeGreaterThanOrEqual(eventLoop.stallMs);
     expect(roots).toHaveLength(1);
     const [{ root, watcher, source, remotes }] = roots as [ServiceStatus['roots'][number]];
     expect(root).toBe(bench.source);

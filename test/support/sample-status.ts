@@ -52,6 +52,7 @@ export function sampleStatus(changes: Partial<ServiceStatus> = {}): ServiceStatu
     startedAt: AT - 3_720_000,
     at: AT,
     journal: {},
+    eventLoop: { stallMs: 3, maxStallMs: 12 },
     roots: [sampleRoot()],
     ...changes,
   };

@@ -27,6 +27,12 @@ health   ok: 1 remote in sync
     expect(alone).toContain('health   ok: the plugin socket alone, 3 waiting, 1 running, 120 done, 2 failed\n');
   });
 
+  test('tells how long the event loop stalled once that was long', () => {
+    const text = describeStatus(sampleStatus({ eventLoop: { stallMs: 7, maxStallMs: 340 } }));
+    expect(text).toContain('stalls   7 ms in the last minute, 340 ms since the start\n');
+    expect(describeStatus(sampleStatus({ eventLoop: { stallMs: 7, maxStallMs: 50 } }))).not.toContain('stalls');
+  });
+
   test('tells all that is wrong', () => {
     const troubled = sampleRemote({
       state: 'backing off',
