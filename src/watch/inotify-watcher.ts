@@ -5,6 +5,9 @@ import { loadInotify, type Inotify } from './inotify.js';
 import { CONTROL_BYTES, Control, type InotifyMessage, type InotifyThreadData } from './inotify-messages.js';
 import type { TreeWatcher, TreeWatcherListener, TreeWatcherOptions, WatchStarted } from './tree-watcher.js';
 
+/** So much of each turn of the event loop may go into handing on what was told: the remotes have their share. */
+const TURN_MS = 10;
+
 /**
  * Watches a tree by the kernel's inotify, in a thread of its own (inotify-thread.ts).
  *
@@ -18,6 +21,10 @@ export class InotifyWatcher implements TreeWatcher {
   private readonly listener: TreeWatcherListener;
   private thread: Thread | undefined;
   private isOver = false;
+  /** What the thread has told and is not handed on yet, in order. While there is something, a turn for it is to come. */
+  private readonly told: ToldMessage[] = [];
+  /** How many hints of the first of these messages are handed on. */
+  private handedOn = 0;
   /** Fences that wait for their answer, by number. */
   private readonly fences = new Map<number, (isTold: boolean) => void>();
 
@@ -39,12 +46,13 @@ export class InotifyWatcher implements TreeWatcher {
           else if (message.kind === 'failed') {
             this.end();
             failure = new StartError(message.code, message.message, message.hint);
-          } else if (!this.isOver) this.deliver(message);
+          } else this.keep(message);
         },
         ended: (reason) => {
           // Each does nothing when it is not the first to tell.
           reject(failure ?? new StartError('SERSYNC_WATCH', `cannot watch ${display(this.options.root)}: ${reason}`));
-          this.die(reason);
+          this.keep({ kind: 'lost', below: ROOT, reason });
+          this.keep({ kind: 'died', reason });
         },
       });
     });
@@ -63,17 +71,45 @@ export class InotifyWatcher implements TreeWatcher {
     await this.thread?.stop();
   }
 
-  private deliver(message: Exclude<InotifyMessage, { kind: 'started' | 'failed' }>): void {
-    switch (message.kind) {
-      case 'hints': {
-        const { paths, hints, moves } = message;
-        for (const [from, to] of moves) this.listener.moved(from, to);
-        for (let index = 0; index < paths.length; index++) {
-          this.listener.touched(paths[index] ?? ROOT, hints[index] ?? 0);
-        }
-        this.thread?.taken();
+  private keep(message: ToldMessage): void {
+    if (this.isOver) return;
+    this.told.push(message);
+    if (this.told.length === 1) this.handOnSoon();
+  }
+
+  private handOnSoon(): void {
+    setImmediate(() => {
+      this.handOn();
+    });
+  }
+
+  /** What this turn of the event loop has no time for is left to the next one. */
+  private handOn(): void {
+    const untilMs = performance.now() + TURN_MS;
+    for (let [message] = this.told; message !== undefined && !this.isOver; [message] = this.told) {
+      if (performance.now() >= untilMs) {
+        this.handOnSoon();
         return;
       }
+      if (message.kind !== 'hints') this.tell(message);
+      else if (!this.touchNext(message)) continue;
+      this.told.shift();
+    }
+  }
+
+  /** Hands on one of the hints; true when that was the last. */
+  private touchNext({ paths, hints, moves }: HintsMessage): boolean {
+    const index = this.handedOn++;
+    if (index === 0) for (const [from, to] of moves) this.listener.moved(from, to);
+    this.listener.touched(paths[index] ?? ROOT, hints[index] ?? 0);
+    if (this.handedOn < paths.length) return false;
+    this.handedOn = 0;
+    this.thread?.taken();
+    return true;
+  }
+
+  private tell(message: Exclude<ToldMessage, { kind: 'hints' }>): void {
+    switch (message.kind) {
       case 'lost':
         this.listener.lost(message.below, message.reason);
         return;
@@ -100,18 +136,14 @@ export class InotifyWatcher implements TreeWatcher {
     }
   }
 
-  private die(reason: string): void {
-    if (this.isOver) return;
-    this.end();
-    this.listener.lost(ROOT, reason);
-    this.listener.died(reason);
-  }
-
   private end(): void {
     this.isOver = true;
     this.answerFences(Infinity, false);
   }
 }
+
+type ToldMessage = Exclude<InotifyMessage, { kind: 'started' | 'failed' }>;
+type HintsMessage = Extract<InotifyMessage, { kind: 'hints' }>;
 
 /**
  * The first walk leaves much garbage, and a heap that has grown for it does not shrink: with 100,000 directories the

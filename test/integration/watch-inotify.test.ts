@@ -93,6 +93,30 @@ describe('the inotify watcher', () => {
     await writer;
   });
 
+  it('leaves the event loop a turn between hints that take long to be taken', async () => {
+    await bench.start();
+    let turns = 0;
+    const countTurns = (): void => {
+      turns++;
+      counting = setImmediate(countTurns);
+    };
+    let counting = setImmediate(countTurns);
+    const takenIn: number[] = [];
+    bench.follower.touched = () => {
+      takenIn.push(turns);
+      const until = performance.now() + 20;
+      while (performance.now() < until);
+    };
+    await bench.shell('touch one two three four five six');
+    await eventually(
+      () => takenIn.length >= 6,
+      { withinMs: 10_000 },
+      () => `${takenIn.length} hints were told`,
+    );
+    clearImmediate(counting);
+    expect(new Set(takenIn).size).toBe(takenIn.length);
+  });
+
   it('tells a hundred thousand new files, each once or twice', async () => {
     await bench.shell('mkdir $(seq 100)');
     await bench.start();
