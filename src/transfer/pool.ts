@@ -17,7 +17,7 @@ import type { StandbyTerms } from './standby.js';
 import type { WorkerContext, WorkerJob } from './worker.js';
 
 /** A thread that has had nothing to do for this long is let go; the first one stays. */
-const IDLE_MS = 30_000;
+const IDLE_MS = 10_000;
 
 /** Each thread would take up to 48 MB for what lives shortly, and there are ten (Node 20). */
 const YOUNG_GENERATION_MB = 4;
