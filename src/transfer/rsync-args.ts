@@ -236,10 +236,13 @@ function precision({ params }: RemoteTarget, { compares }: RunArgs): string[] {
 
 /** Lists which of the files given on standard input would be sent if `-u` did not keep what is newer; changes nothing. */
 export function newerArgs(target: RemoteTarget, run: RunArgs): string[] {
-  // rsync has no --no-update (3.5.0).
-  const params = takeOut(target.params, UPDATE, UPDATE_FLAG).kept;
   const options = ['-n', '--no-r', '-d', '--existing', '--ignore-missing-args', run.outFormat];
-  return rsyncArgs({ ...target, params }, run, options);
+  return rsyncArgs(withoutUpdate(target), run, options);
+}
+
+/** The remote, without `-u` among its params. rsync has no --no-update (3.5.0). */
+export function withoutUpdate(target: RemoteTarget): RemoteTarget {
+  return { ...target, params: takeOut(target.params, UPDATE, UPDATE_FLAG).kept };
 }
 
 function depth(recursive: boolean): string[] {

@@ -275,6 +275,16 @@ export function surveySent(disk: Disk, sent: Iterable<RelativePath>): Again[] {
   return again;
 }
 
+/** Files of those whose time was set after `sinceMs` to one before it. */
+export function surveyBackdated(disk: Disk, sent: Iterable<RelativePath>, sinceMs: number): RelativePath[] {
+  const backdated: RelativePath[] = [];
+  for (const path of sent) {
+    const { kind, mtimeMs = Infinity, ctimeMs = -Infinity } = disk.look(path);
+    if (kind === 'file' && mtimeMs < sinceMs && ctimeMs >= sinceMs) backdated.push(path);
+  }
+  return backdated;
+}
+
 /**
  * Names that only the remote has, in any order; a directory stands for what is below it, unless something there stays. What
  * a directory that is named holds must be named, too.

@@ -38,6 +38,7 @@ import {
   type RemoteTarget,
   type RunArgs,
   newerArgs,
+  withoutUpdate,
   relocationArgs,
 } from './rsync-args.js';
 import { relocationOf } from './relocation.js';
@@ -54,6 +55,7 @@ import {
   divide,
   ExtraNames,
   surveyAfter,
+  surveyBackdated,
   surveyDoubtful,
   surveyEntries,
   surveySent,
@@ -85,9 +87,12 @@ export interface WorkerContext {
   readonly crontabPatterns: readonly string[];
 }
 
-/** The same in the thread, with the rsync that waits there for names to send. */
+/** The same in the thread, for one task. */
 interface Context extends WorkerContext {
+  /** The rsync that waits there for names to send. */
   readonly standby?: Standby;
+  /** Takes the files that are sent, where it matters which. */
+  readonly sent?: Set<RelativePath>;
 }
 
 export interface WorkerJob {
@@ -113,6 +118,10 @@ const MAX_DOUBTFUL = 10_000;
 const CUT_OFF_AT_MOST = 1_000;
 /** Of the names that have changed in directories so many are told at most. */
 const CHANGED_AT_MOST = 20_000;
+/** Of so many of them it is seen whether their times were set meanwhile. */
+const BACKDATED_AT_MOST = 20_000;
+/** ctimes come from a clock that lags by less than this. */
+const TICK_MS = 20;
 /** A run that changes nothing. */
 const LISTING: RunArgs = { deletes: false, compares: 'seconds', isWatched: false, rules: [], outFormat: OUT_FORMAT };
 /** How often progress is told at most. */
@@ -144,16 +153,20 @@ function standbyOn(terms: StandbyTerms): Standby {
 
 export default async function carryOut(job: WorkerJob): Promise<RunReport> {
   const { guard, port, standby } = job;
-  const context: Context = standby === undefined ? job.context : { ...job.context, standby: standbyOn(standby) };
   const task = unpackTask(job.task);
+  const context: Context = {
+    ...job.context,
+    ...(standby === undefined ? {} : { standby: standbyOn(standby) }),
+    ...(job.context.keepsNewer && !(task.kind === 'trees' && task.resync) ? { sent: new Set() } : {}),
+  };
   const source = new Source(context.root);
   const refused = refusal(source);
   if (refused !== undefined) return { ...NO_RUN, exitCode: null, refused };
   switch (task.kind) {
     case 'entries':
-      return sendEntries(context, guard, source, task, port);
+      return sendWithTimes(job, source, context.sent, () => sendEntries(context, guard, source, task, port));
     case 'trees':
-      return sendTrees(context, guard, source, task, port);
+      return sendWithTimes(job, source, context.sent, () => sendTrees(context, guard, source, task, port));
     case 'extras':
       return listExtras(context, guard, source, task, port);
     case 'sweep':
@@ -163,6 +176,32 @@ export default async function carryOut(job: WorkerJob): Promise<RunReport> {
     case 'divide':
       return { ...NO_RUN, again: divide(source, filterFor(context, task.crontab)) };
   }
+}
+
+/**
+ * Many programs set the time of a file after they have closed it (git, unzip). Where rsync has read it in between, the
+ * remote has the later time, and `-u` would keep that: so what was sent here is sent again without it.
+ */
+async function sendWithTimes(
+  { context, port }: WorkerJob,
+  source: Source,
+  sent: ReadonlySet<RelativePath> | undefined,
+  send: () => Promise<RunReport>,
+): Promise<RunReport> {
+  const sinceMs = Date.now() - TICK_MS;
+  const report = await send();
+  if (sent === undefined || sent.size === 0 || sent.size > BACKDATED_AT_MOST || !wentThrough(report)) return report;
+  const names = new Map(surveyBackdated(source, sent, sinceMs).map((path) => [path, 'there'] as const));
+  if (names.size === 0) return report;
+  const resending = await sendNames(
+    { ...context, target: withoutUpdate(context.target) },
+    {
+      names,
+      runArgs: { ...LISTING, compares: 'nanoseconds' },
+      run: (run) => runTask(context, port, { ...rsyncOf(run), isOurs: within(names) }),
+    },
+  );
+  return mergeReports(report, resending);
 }
 
 /**
@@ -217,7 +256,7 @@ async function sendLooks(
   if (names.size + unwanted.length === 0) return { ...NO_RUN, ...outcome, again };
 
   const isWatched = survey.largest < WATCHED_BELOW_BYTES;
-  const sent = new Set<RelativePath>();
+  const { sent } = context;
   const isOurs = within(names);
   // What is missing may be a directory of partial files, which rsync protects in a run that makes them.
   const resumes = !isWatched && [...names.values()].every((state) => state === 'there');
@@ -239,7 +278,7 @@ async function sendLooks(
         isOurs,
         ...(deletes ? { mustStandIn: guard.identity } : {}),
         namesChanges: context.namesChanges === true,
-        ...(context.keepsNewer ? { onSent: (path) => sent.add(path) } : {}),
+        ...(sent === undefined ? {} : { onSent: (path) => sent.add(path) }),
       }),
   };
   if (await bringOver(context, source, task, port)) return { ...NO_RUN, cancelled: true };
@@ -250,7 +289,7 @@ async function sendLooks(
   return {
     ...(resumes ? await dropParts(context, guard, source, report, port) : report),
     ...outcome,
-    unsent: context.keepsNewer ? survey.files.filter((path) => !sent.has(path)) : [],
+    unsent: sent === undefined ? [] : survey.files.filter((path) => !sent.has(path)),
     again: [...again, ...surveyAfter(source, withMissing(names, unwanted)), ...report.again],
   };
 }
@@ -696,6 +735,7 @@ async function sendDirectories(
   { looks, compares, crontab, created, doubtful }: DirectoriesToSend,
   port: MessagePort,
 ): Promise<RunReport> {
+  const { sent } = context;
   const runArgs = {
     deletes: context.deletes,
     compares,
@@ -721,7 +761,10 @@ async function sendDirectories(
         }),
     isOurs: withinLooks(looks),
     onlyCompares: true,
-    onSent: (path) => doubtful.delete(path),
+    onSent: (path) => {
+      if (sent !== undefined && sent.size <= BACKDATED_AT_MOST) sent.add(path);
+      doubtful.delete(path);
+    },
     onCreated: (path) => {
       created.push(path);
       doubtful.delete(path);

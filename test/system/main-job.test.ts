@@ -14,10 +14,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { eventually } from '../support/eventually.js';
+import { freePort } from '../support/rsync-daemon.js';
 import type { SersyncProcess } from '../support/sersync-process.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { TestBench } from '../support/test-bench.js';
 import { directoriesOf, locate } from '../support/trees.js';
 import type { ConfigOptions } from '../support/write-config.js';
@@ -541,6 +544,36 @@ describe('with the shipped -u', () => {
     );
     await bench.untilSame({ withinMs: WITHIN_MS, isExcluded: (path) => path === 'page' });
     expect(readFileSync(there, 'utf8')).toBe('newer there');
+  });
+});
+
+describe('a file whose time is set after it was closed, as git and unzip do, with the shipped -u', () => {
+  it('has that time on the remote', async () => {
+    const bench = new TestBench('backdated');
+    try {
+      const [daemon] = await bench.startDaemons(1);
+      const at = { address: '127.0.1.1', port: await freePort(['127.0.1.1']) };
+      const proxy = new TcpProxy(at, daemon!);
+      await proxy.listen();
+      bench.onClose(() => {
+        proxy.close();
+      });
+      await bench.startSersync({ remotes: [{ ip: at.address, name: 'backup' }], port: at.port });
+      // After that an rsync waits that is connected already.
+      writeFileSync(bench.path('source/first'), 'first');
+      await bench.untilSame({ withinMs: WITHIN_MS });
+      await sleep(500);
+
+      // rsync has made its list by the time, and is not through.
+      proxy.delayMs = 50;
+      const file = bench.path('source/file');
+      writeFileSync(file, 'content');
+      await sleep(60);
+      utimesSync(file, 1_700_000_000, 1_700_000_000);
+      await bench.untilSame({ withinMs: 10_000 });
+    } finally {
+      await bench.close();
+    }
   });
 });
 
