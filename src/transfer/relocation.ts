@@ -1,6 +1,7 @@
 /** Where something is that was moved, and where the remote may still have it, as rsync must be told: pure. */
 import { isUtf8 } from 'node:buffer';
 import { posix } from 'node:path';
+import type { Filter } from '../core/filter.js';
 import { decode, nameOf, parentOf, ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
 import type { Moved } from '../replicate/ports.js';
 import type { Child, Found } from './survey.js';
@@ -19,9 +20,14 @@ export interface MovedDisk {
 const PLAIN = /^[\w./@%+=:,~\u0080-\uffff-]*$/;
 
 /** Undefined where it is too little to be worth a run, or where it cannot be said to rsync. */
-export function relocationOf({ path, from }: Moved, disk: MovedDisk): Relocation | undefined {
+export function relocationOf(
+  { path, from }: Moved,
+  disk: MovedDisk,
+  filter: Pick<Filter, 'isExcluded'>,
+): Relocation | undefined {
   if (![path, from].every((name) => isUtf8(toBytes(name)) && PLAIN.test(decode(name)))) return undefined;
   const found = disk.look(path);
+  if (filter.isExcluded(path, found.kind === 'directory')) return undefined;
   if (found.kind === 'file' && found.size >= MIN_BYTES) {
     const directory = parentOf(path);
     return { directory, basis: relative(directory, parentOf(from)), file: decode(nameOf(path)) };

@@ -142,27 +142,26 @@ export interface Relocation {
 }
 
 /**
- * Sends a directory, or a file, whose content the remote may have elsewhere: it is copied there, where size and time agree.
+ * Sends what is named on standard input of a directory, relative to it, or a file, whose content the remote may have elsewhere: it is copied there, where size and time agree.
  * Not linked: as long as both names are there, a change of one would change the other (seen: of the time).
  */
 export function relocationArgs(target: RemoteTarget, run: RunArgs, place: Relocation): string[] {
   const { directory, basis, file } = place;
   const source = decode(directory);
   // A single file may have had another name: `--fuzzy` twice looks for one of its size and time in the basis as well.
-  const [how, from] =
+  const from =
     file === undefined
-      ? [['-r'], `./${source}/`]
-      : [['--no-r', '-d', '--fuzzy', '--fuzzy'], `./${posix.join(source, file)}`];
+      ? [...LIST_ON_STDIN.slice(0, -1), `./${source}/`]
+      : ['--no-R', '--fuzzy', '--fuzzy', `./${posix.join(source, file)}`];
   return [
     ...target.params,
     ...connectionArgs(target, run.isWatched),
-    ...how,
+    '--no-r',
+    '-d',
     ...precision(target, run),
     `--copy-dest=${basis}`,
     run.outFormat,
-    ...run.rules,
-    '--no-R',
-    from,
+    ...from,
     destinationOf({ ...target, name: posix.join(target.name, source) }),
   ];
 }

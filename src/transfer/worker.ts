@@ -641,21 +641,28 @@ async function bringOver(
   { moved = [] }: { readonly moved?: readonly Moved[] },
   port: MessagePort,
 ): Promise<boolean> {
-  // What rules are anchored to would be another directory, and with expressions the walk is ours.
-  if (moved.length === 0 || isFiltering(context.filter)) return false;
-  const places = moved.flatMap((each) => relocationOf(each, source) ?? []);
+  if (moved.length === 0) return false;
+  const filter = filterFor(context, false);
+  const places = moved.flatMap((each) => relocationOf(each, source, filter) ?? []);
   const standing = await sendDirectoriesAlone(context, new Set(places.map(({ directory }) => directory)), port);
   if (!wentThrough(standing)) return standing.cancelled;
   for (const place of places) {
-    const runArgs = { ...LISTING, compares: 'nanoseconds', rules: temporaryRules() } as const;
     const report = await runTask(context, port, {
-      args: relocationArgs(context.target, runArgs, place),
-      input: [],
+      args: relocationArgs(context.target, { ...LISTING, compares: 'nanoseconds' }, place),
+      input: place.file === undefined ? nameLists(namesIn(place.directory, source, filter)) : [],
       isOurs: within(new Set([place.directory])),
     });
     if (report.cancelled) return true;
   }
   return false;
+}
+
+/** What the filter lets through in the directory, relative to it: rules that are anchored would mean another place there. */
+function* namesIn(directory: RelativePath, source: Source, filter: Filter): Generator<RelativePath[]> {
+  const look = { path: directory, scope: 'subtree', gone: false, since: 0 } as const;
+  for (const names of walk(source, filter, [look], () => undefined)) {
+    yield names.flatMap((path) => (path === directory ? [] : [path.slice(directory.length + 1)]));
+  }
 }
 
 /** Where the remote has a link at the place of a directory, rsync would write to where that leads. */

@@ -26,7 +26,7 @@ afterEach(() => bench.close());
 const RETRIES = { retry: 2 };
 
 /** Starts with what was planted, over a wire that counts. */
-async function start(options: StartOptions = {}): Promise<void> {
+async function start(options: StartOptions = {}, isExcluded?: (path: string) => boolean): Promise<void> {
   const [daemon] = await bench.startDaemons(1);
   proxy = new TcpProxy({ address: '127.0.0.1', port: await freePort(['127.0.0.1']) }, daemon!);
   await proxy.listen();
@@ -35,14 +35,14 @@ async function start(options: StartOptions = {}): Promise<void> {
   });
   const remotes = [{ ip: '127.0.0.1', name: daemon!.moduleNames[0]! }];
   sersync = await bench.startSersync({ remotes, port: proxy.at.port, params: '-artz', ...options });
-  await bench.untilSame({ withinMs: 60_000 });
+  await bench.untilSame({ withinMs: 60_000, ...(isExcluded && { isExcluded }) });
 }
 
 /** What went over the wire until the remote is what the source is, as a share of `bytes`. */
-async function shareSent(bytes: number, change: () => void): Promise<number> {
+async function shareSent(bytes: number, change: () => void, isExcluded?: (path: string) => boolean): Promise<number> {
   const before = proxy.sent;
   change();
-  await bench.untilSame({ withinMs: 60_000 });
+  await bench.untilSame({ withinMs: 60_000, ...(isExcluded && { isExcluded }) });
   return (proxy.sent - before) / bytes;
 }
 
@@ -150,15 +150,23 @@ describe('a directory that is renamed', () => {
     await bench.untilSame({ withinMs: 60_000 });
   });
 
-  it('sends nothing that is excluded', async () => {
-    plantDirectory('old');
-    writeFileSync(bench.path('source/old/secret.key'), randomBytes(FILE_BYTES));
+  it('is not sent again with a filter, and nothing that is excluded is', RETRIES, async () => {
+    const bytes = plantDirectory('old');
+    mkdirSync(bench.path('source/old/deep'));
+    for (const name of ['secret.key', 'deep/other.key']) {
+      writeFileSync(bench.path('source/old', name), randomBytes(FILE_BYTES));
+    }
     const isExcluded = (name: string): boolean => name.endsWith('.key');
-    const [daemon] = await bench.startDaemons(1);
-    await bench.startSynced({ excludes: ['(.*)\\.key'], isExcluded });
-    rename('old', 'new');
-    await bench.untilSame({ withinMs: 60_000, isExcluded });
-    expect(daemon!.sentNames().filter((name) => name.endsWith('.key'))).toEqual([]);
+    await start({ excludes: ['(.*)\\.key'], params: '-artz --exclude=/deep/file-1' }, isExcluded);
+    const share = await shareSent(
+      bytes,
+      () => {
+        rename('old', 'new');
+      },
+      isExcluded,
+    );
+    expect(share).toBeLessThan(0.01);
+    expect(bench.daemons[0]!.sentNames().filter((name) => name.endsWith('.key'))).toEqual([]);
   });
 });
 

@@ -1,11 +1,18 @@
 import { expect, test } from 'vitest';
 import { fromText, type RelativePath } from '../../../src/core/relative-path.js';
-import { relocationOf, type MovedDisk } from '../../../src/transfer/relocation.js';
+import type { Moved } from '../../../src/replicate/ports.js';
+import * as relocation from '../../../src/transfer/relocation.js';
 
 const MB = 1024 * 1024;
 
+const relocationOf = (
+  moved: Moved,
+  on: relocation.MovedDisk,
+  isExcluded: (path: RelativePath) => boolean = () => false,
+): ReturnType<typeof relocation.relocationOf> => relocation.relocationOf(moved, on, { isExcluded });
+
 /** A disk of files with their sizes; directories are what they are in. */
-function disk(files: Readonly<Record<RelativePath, number>>): MovedDisk {
+function disk(files: Readonly<Record<RelativePath, number>>): relocation.MovedDisk {
   const paths = Object.keys(files);
   return {
     look: (path) => {
@@ -55,4 +62,10 @@ test('what is small, or gone, is sent', () => {
   expect(relocationOf({ path: 'new', from: 'old' }, disk({ 'new/a': MB - 1 }))).toBeUndefined();
   expect(relocationOf({ path: 'new', from: 'old' }, disk({ new: MB - 1 }))).toBeUndefined();
   expect(relocationOf({ path: 'new', from: 'old' }, disk({}))).toBeUndefined();
+});
+
+test('what is excluded is not sent', () => {
+  const isExcluded = (path: RelativePath): boolean => path === 'new';
+  expect(relocationOf({ path: 'new', from: 'old' }, disk({ new: MB }), isExcluded)).toBeUndefined();
+  expect(relocationOf({ path: 'new', from: 'old' }, disk({ 'new/a': MB }), isExcluded)).toBeUndefined();
 });
