@@ -1,5 +1,8 @@
 import { ancestorsOf, isBelow, type RelativePath } from './relative-path.js';
 
+/** Less, in one file or in all of a directory, is sent again sooner than it is found under its old name. */
+export const WORTH_MOVING_BYTES = 1024 * 1024;
+
 /** More are forgotten: what they were about is sent again. */
 const MAX_MOVES = 1_000;
 

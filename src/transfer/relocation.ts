@@ -2,13 +2,11 @@
 import { isUtf8 } from 'node:buffer';
 import { posix } from 'node:path';
 import type { Filter } from '../core/filter.js';
+import { WORTH_MOVING_BYTES } from '../core/moves.js';
 import { decode, nameOf, parentOf, ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
 import type { Moved } from '../replicate/ports.js';
 import type { Child, Found } from './survey.js';
 import type { Relocation } from './rsync-args.js';
-
-/** Less is sent again sooner than it is compared. */
-const MIN_BYTES = 1024 * 1024;
 
 /** What is asked of the watched directory. */
 export interface MovedDisk {
@@ -28,7 +26,7 @@ export function relocationOf(
   if (![path, from].every((name) => isUtf8(toBytes(name)) && PLAIN.test(decode(name)))) return undefined;
   const found = disk.look(path);
   if (filter.isExcluded(path, found.kind === 'directory')) return undefined;
-  if (found.kind === 'file' && found.size >= MIN_BYTES) {
+  if (found.kind === 'file' && found.size >= WORTH_MOVING_BYTES) {
     const directory = parentOf(path);
     return { directory, basis: relative(directory, parentOf(from)), file: decode(nameOf(path)) };
   }
@@ -49,7 +47,7 @@ function isLarge(path: RelativePath, disk: MovedDisk): boolean {
     for (const child of disk.children(directory)) {
       if (child.isDirectory) directories.push(child.path);
       else bytes += disk.look(child.path).size;
-      if (bytes >= MIN_BYTES) return true;
+      if (bytes >= WORTH_MOVING_BYTES) return true;
     }
   }
   return false;

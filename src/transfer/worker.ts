@@ -124,6 +124,8 @@ const BACKDATED_AT_MOST = 20_000;
 const TICK_MS = 20;
 /** A run that changes nothing. */
 const LISTING: RunArgs = { deletes: false, compares: 'seconds', isWatched: false, rules: [], outFormat: OUT_FORMAT };
+/** A run that sends what has changed and deletes nothing. */
+const COPYING: RunArgs = { ...LISTING, compares: 'nanoseconds' };
 /** How often progress is told at most. */
 const PROGRESS_EVERY_MS = 200;
 
@@ -197,7 +199,7 @@ async function sendWithTimes(
     { ...context, target: withoutUpdate(context.target) },
     {
       names,
-      runArgs: { ...LISTING, compares: 'nanoseconds' },
+      runArgs: COPYING,
       run: (run) => runTask(context, port, { ...rsyncOf(run), isOurs: within(names) }),
     },
   );
@@ -648,7 +650,7 @@ async function bringOver(
   if (!wentThrough(standing)) return standing.cancelled;
   for (const place of places) {
     const report = await runTask(context, port, {
-      args: relocationArgs(context.target, { ...LISTING, compares: 'nanoseconds' }, place),
+      args: relocationArgs(context.target, COPYING, place),
       input: place.file === undefined ? nameLists(namesIn(place.directory, source, filter)) : [],
       isOurs: within(new Set([place.directory])),
     });
@@ -675,7 +677,7 @@ async function sendDirectoriesAlone(
   if (paths.length === 0) return NO_RUN;
   return sendNames(context, {
     names: new Map(paths.map((path) => [path, 'there'])),
-    runArgs: { deletes: false, compares: 'nanoseconds', isWatched: true, rules: [], outFormat: OUT_FORMAT },
+    runArgs: { ...COPYING, isWatched: true },
     run: (names) => runTask(context, port, { ...rsyncOf(names), isWatched: true, isOurs: within(directories) }),
   });
 }

@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createFilter, type Filter } from '../core/filter.js';
 import { Hint } from '../core/hint.js';
+import { WORTH_MOVING_BYTES } from '../core/moves.js';
 import { ancestorsOf, display, isBelow, join, ROOT, type RelativePath } from '../core/relative-path.js';
 import { messageOf, StartError } from '../errors.js';
 import { mountsBelow } from '../mount-points.js';
@@ -363,7 +364,7 @@ class InotifyThread {
     const from = this.movedFrom;
     if ((mask & IN.MOVED_TO) === 0 || from.cookie !== cookie) return;
     this.movedFrom = NO_MOVE;
-    const isWorthIt = (mask & IN.ISDIR) !== 0 || sizeOf(this.absolute(path)) >= MOVED_FILE_BYTES;
+    const isWorthIt = (mask & IN.ISDIR) !== 0 || sizeOf(this.absolute(path)) >= WORTH_MOVING_BYTES;
     if (isWorthIt && this.moves.length < MAX_MOVES) this.moves.push([from.path, path]);
   }
 
@@ -645,8 +646,6 @@ const NO_MOVE: HalfMove = { path: ROOT, cookie: 0, atMs: -Infinity };
 const PAIR_MS = 5;
 /** Renames in one message; of more the data is sent again. */
 const MAX_MOVES = 1_000;
-/** A file below this is sent again sooner than it is found under its old name. */
-const MOVED_FILE_BYTES = 1024 * 1024;
 
 /** 0 where there is no file. */
 function sizeOf(path: Buffer): number {
