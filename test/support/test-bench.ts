@@ -7,6 +7,7 @@ import { eventually } from './eventually.js';
 import { descendantsOf, processesAt, processesMarked, type ProcessInfo, signal } from './processes.js';
 import { freePort, type RsyncDaemon, type RsyncDaemonOptions, startRsyncDaemon } from './rsync-daemon.js';
 import { type SersyncOptions, type SersyncProcess, startSersync } from './sersync-process.js';
+import { TcpProxy } from './tcp-proxy.js';
 import { type TreeComparison, untilSameTree } from './trees.js';
 import { type ConfigOptions, writeConfig } from './write-config.js';
 
@@ -86,6 +87,16 @@ export class TestBench {
       ...options,
     });
     return file;
+  }
+
+  /** A wire to the daemon that can be slowed down, cut and counted; it goes with the bench. */
+  async startProxy(daemon: RsyncDaemon, address: string): Promise<TcpProxy> {
+    const proxy = new TcpProxy({ address, port: await freePort([address]) }, daemon);
+    await proxy.listen();
+    this.onClose(() => {
+      proxy.close();
+    });
+    return proxy;
   }
 
   /** Starts the program on the source and the daemons, with -r; resolves once it watches. */

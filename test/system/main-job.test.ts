@@ -18,9 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { eventually } from '../support/eventually.js';
-import { freePort } from '../support/rsync-daemon.js';
 import type { SersyncProcess } from '../support/sersync-process.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
 import { TestBench } from '../support/test-bench.js';
 import { directoriesOf, locate } from '../support/trees.js';
 import type { ConfigOptions } from '../support/write-config.js';
@@ -552,13 +550,8 @@ describe('a file whose time is set after it was closed, as git and unzip do, wit
     const bench = new TestBench('backdated');
     try {
       const [daemon] = await bench.startDaemons(1);
-      const at = { address: '127.0.1.1', port: await freePort(['127.0.1.1']) };
-      const proxy = new TcpProxy(at, daemon!);
-      await proxy.listen();
-      bench.onClose(() => {
-        proxy.close();
-      });
-      await bench.startSersync({ remotes: [{ ip: at.address, name: 'backup' }], port: at.port });
+      const proxy = await bench.startProxy(daemon!, '127.0.1.1');
+      await bench.startSersync({ remotes: [{ ip: proxy.at.address, name: 'backup' }], port: proxy.at.port });
       // After that an rsync waits that is connected already.
       writeFileSync(bench.path('source/first'), 'first');
       await bench.untilSame({ withinMs: WITHIN_MS });

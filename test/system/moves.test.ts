@@ -4,9 +4,8 @@ import { cpSync, mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFi
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { freePort } from '../support/rsync-daemon.js';
 import type { SersyncProcess } from '../support/sersync-process.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
+import type { TcpProxy } from '../support/tcp-proxy.js';
 import { TestBench, type StartOptions } from '../support/test-bench.js';
 
 const FILES = 20;
@@ -28,11 +27,7 @@ const RETRIES = { retry: 2 };
 /** Starts with what was planted, over a wire that counts. */
 async function start(options: StartOptions = {}, isExcluded?: (path: string) => boolean): Promise<void> {
   const [daemon] = await bench.startDaemons(1);
-  proxy = new TcpProxy({ address: '127.0.0.1', port: await freePort(['127.0.0.1']) }, daemon!);
-  await proxy.listen();
-  bench.onClose(() => {
-    proxy.close();
-  });
+  proxy = await bench.startProxy(daemon!, '127.0.0.1');
   const remotes = [{ ip: '127.0.0.1', name: daemon!.moduleNames[0]! }];
   sersync = await bench.startSersync({ remotes, port: proxy.at.port, params: '-artz', ...options });
   await bench.untilSame({ withinMs: 60_000, ...(isExcluded && { isExcluded }) });

@@ -2,8 +2,6 @@ import { mkdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { freePort } from '../support/rsync-daemon.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
 import { TestBench } from '../support/test-bench.js';
 
 const EQUAL_WITHIN_MS = 20_000;
@@ -51,18 +49,13 @@ describe('directories that change places all the time', () => {
     ['stop at last while the service is killed', () => bench.startedLast.stop('SIGKILL')],
   ])('are the same on the remote when they %s', async (_, interrupt) => {
     const [daemon] = await bench.startDaemons(1);
-    const at = { address: '127.0.1.1', port: await freePort(['127.0.1.1']) };
-    const proxy = new TcpProxy(at, daemon!);
-    await proxy.listen();
-    bench.onClose(() => {
-      proxy.close();
-    });
+    const proxy = await bench.startProxy(daemon!, '127.0.1.1');
     plant('one', 'first ');
     plant('two', 'second');
     await bench.startSersync({
       params: '-artz',
-      remotes: [{ ip: at.address, name: 'backup' }],
-      port: at.port,
+      remotes: [{ ip: proxy.at.address, name: 'backup' }],
+      port: proxy.at.port,
     });
     await bench.untilSame({ withinMs: EQUAL_WITHIN_MS });
     daemon!.clearLog();
