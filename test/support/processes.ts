@@ -57,6 +57,19 @@ export function descendantsOf(pid: number): ProcessInfo[] {
 }
 
 /**
+ * Stops (SIGSTOP) a process and its descendants, and returns them all. One list of them and then a signal to each would
+ * leave out what was started in between; so they are listed again until all of them stand.
+ */
+export function freezeFamily(pid: number): number[] {
+  for (;;) {
+    const family = [processInfo(pid), ...descendantsOf(pid)].filter((info) => info !== undefined);
+    const running = family.filter((info) => !'TZ'.includes(info.state));
+    if (running.length === 0) return family.map((info) => info.pid);
+    for (const info of running) signal(info.pid, 'SIGSTOP');
+  }
+}
+
+/**
  * What was started with `NAME=value` in its environment, and what that has started since, also when its parent is gone. A
  * harness ends these: so the value is one that nothing else on the machine can have.
  */

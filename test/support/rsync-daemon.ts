@@ -5,7 +5,7 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 
 import { eventually } from './eventually.js';
-import { descendantsOf, isAlive, signal } from './processes.js';
+import { descendantsOf, freezeFamily, isAlive, signal } from './processes.js';
 
 export interface RsyncModuleOptions {
   readonly name: string;
@@ -92,7 +92,7 @@ export class RsyncDaemon {
     if (listener === undefined) return;
     this.#listener = undefined;
     const ended = listener.exitCode === null && listener.signalCode === null ? once(listener, 'exit') : undefined;
-    const family = [listener.pid!, ...descendantsOf(listener.pid!).map((info) => info.pid)];
+    const family = freezeFamily(listener.pid!);
     for (const pid of family) signal(pid, 'SIGKILL');
     await ended;
     await eventually(
@@ -109,11 +109,12 @@ export class RsyncDaemon {
 
   /** From now on the port accepts connections (the kernel does) and nobody answers; transfers stand still. */
   freeze(): void {
-    this.#signalAll('SIGSTOP');
+    freezeFamily(this.#pid());
   }
 
   thaw(): void {
-    this.#signalAll('SIGCONT');
+    const pid = this.#pid();
+    for (const one of [pid, ...descendantsOf(pid).map((info) => info.pid)]) signal(one, 'SIGCONT');
   }
 
   log(): string {
@@ -136,12 +137,10 @@ export class RsyncDaemon {
     writeFileSync(join(this.directory, 'rsyncd.log'), '');
   }
 
-  #signalAll(name: NodeJS.Signals): void {
-    const listener = this.#listener;
-    if (listener?.pid === undefined) throw new Error('the rsync daemon is not running');
-    // The listener first: then no new child escapes.
-    signal(listener.pid, name);
-    for (const info of descendantsOf(listener.pid)) signal(info.pid, name);
+  #pid(): number {
+    const pid = this.#listener?.pid;
+    if (pid === undefined) throw new Error('the rsync daemon is not running');
+    return pid;
   }
 }
 
