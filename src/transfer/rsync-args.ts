@@ -80,7 +80,7 @@ export interface RunArgs {
   /** Itemized changes, length and name: read back by `parseItemized` (rsync-output.ts). */
   readonly outFormat: string;
   /** The names as arguments (source-args.ts); without them they come as a list on standard input. */
-  readonly names?: readonly string[];
+  readonly names?: readonly string[] | undefined;
 }
 
 /** Names given on standard input, each for itself; what is missing here is deleted there. */

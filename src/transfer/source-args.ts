@@ -14,6 +14,8 @@ const NON_ASCII = /[^\x00-\x7f]/;
  * The names as arguments for rsync, `./` before each; `undefined` where they must go as a list on standard input, because
  * they are too many, or not UTF-8, which Node cannot hand over. Why arguments at all: rsync (3.5.0) reads a list byte by
  * byte, with two system calls each. 5,000 names of 12 bytes to three remotes took 0.68 s as a list and 0.42 s like this.
+ * And where it goes into directories, it knows all names below those of a list before it sends any (no incremental
+ * recursion): 1,000,000 unchanged files took 10.0 s as a list and 6.2 s like this.
  */
 export function namesAsArguments(paths: Iterable<RelativePath>): string[] | undefined {
   const names: string[] = [];

@@ -346,26 +346,31 @@ async function sendAll(context: Context, given: NamesToSend): Promise<RunReport>
   const { rsync, launcher, target, standby } = context;
   const { runArgs } = given;
   const asList = entriesArgs(target, runArgs);
-  if (standby === undefined || !runArgs.isWatched || runArgs.compares !== 'nanoseconds')
-    return sendCold(target, given, asList);
-  const report = (await sendReadily(context.root, standby, given, asList)) ?? (await sendCold(target, given, asList));
+  if (standby === undefined || !runArgs.isWatched || runArgs.compares !== 'nanoseconds') return sendCold(target, given);
+  const report = (await sendReadily(context.root, standby, given, asList)) ?? (await sendCold(target, given));
   const [program = rsync, ...args] = [...launcher, rsync, ...readyArgs(asList)];
   if (cameToItsEnd(report)) standby.prepare({ purpose: purposeOf(asList), command: [program, ...args] });
   return report;
 }
 
-async function sendCold(
-  target: RemoteTarget,
-  { names, runArgs, run }: NamesToSend,
-  asList: readonly string[],
+function sendCold(target: RemoteTarget, { names, runArgs, run }: NamesToSend): Promise<RunReport> {
+  return giveNames(names.keys(), (names) => entriesArgs(target, { ...runArgs, names }), run);
+}
+
+/** One run for the names: among its arguments where they can stand there, else in a list on standard input. */
+async function giveNames(
+  paths: Iterable<string>,
+  argsFor: (names?: readonly string[]) => readonly string[],
+  run: (given: NamesRun) => Promise<RunReport>,
 ): Promise<RunReport> {
-  const asArguments = namesAsArguments(names.keys());
+  const asList = argsFor();
+  const all = [...paths];
+  const asArguments = namesAsArguments(all);
   if (asArguments !== undefined) {
-    const args = entriesArgs(target, { ...runArgs, names: asArguments });
-    const report = await run({ args, shownArgs: asList });
+    const report = await run({ args: argsFor(asArguments), shownArgs: asList });
     if (report.spawnError?.includes('E2BIG') !== true) return report;
   }
-  return run({ args: asList, list: nameList(names.keys()) });
+  return run({ args: asList, list: nameList(all) });
 }
 
 /**
@@ -535,15 +540,19 @@ async function sweep(
   for (const scope of ['subtree', 'listing'] as const) {
     const directories = places.directories.filter((look) => look.scope === scope);
     if (directories.length === 0 || !wentThrough(report)) continue;
-    const listing = await runTask(context, port, {
-      args: leftoversArgs(context.target, scope === 'subtree', LISTING),
-      input: [directoryList(directories)],
-      isOurs: withinLooks(directories),
-      onExtra: (path, isDirectory) => {
-        if (filter.isExcluded(parentOf(path), true)) return;
-        if (isLeftover(source, places, path, isDirectory)) found.add(path);
-      },
-    });
+    const listing = await giveNames(
+      contentsOf(directories),
+      (names) => leftoversArgs(context.target, scope === 'subtree', { ...LISTING, names }),
+      (given) =>
+        runTask(context, port, {
+          ...rsyncOf(given),
+          isOurs: withinLooks(directories),
+          onExtra: (path, isDirectory) => {
+            if (filter.isExcluded(parentOf(path), true)) return;
+            if (isLeftover(source, places, path, isDirectory)) found.add(path);
+          },
+        }),
+    );
     report = mergeReports(report, listing);
   }
   if (!wentThrough(report)) return report;
@@ -758,28 +767,31 @@ async function sendDirectories(
   const noteUnreadable = (path: RelativePath, error: string): void => {
     unreadable.push({ path, kind: 'lost', text: `the directory ${display(path)} cannot be read: ${error}` });
   };
-  const report = await runTask(context, port, {
-    ...(isWalked(context, crontab)
-      ? {
-          args: entriesArgs(context.target, { ...runArgs, deletes: false }),
-          input: nameLists(walk(source, filterFor(context, crontab), looks, noteUnreadable)),
-        }
-      : {
-          args: treesArgs(context.target, looks[0]?.scope === 'subtree', runArgs),
-          input: [directoryList(looks)],
-        }),
-    isOurs: withinLooks(looks),
-    onlyCompares: true,
-    onSent: (path) => {
-      if (sent !== undefined && sent.size <= BACKDATED_AT_MOST) sent.add(path);
-      doubtful.delete(path);
-    },
-    onCreated: (path) => {
-      created.push(path);
-      doubtful.delete(path);
-    },
-    namesChanges: context.namesChanges === true,
-  });
+  const run = (given: Pick<RsyncTask, 'args' | 'shownArgs' | 'input'>): Promise<RunReport> =>
+    runTask(context, port, {
+      ...given,
+      isOurs: withinLooks(looks),
+      onlyCompares: true,
+      onSent: (path) => {
+        if (sent !== undefined && sent.size <= BACKDATED_AT_MOST) sent.add(path);
+        doubtful.delete(path);
+      },
+      onCreated: (path) => {
+        created.push(path);
+        doubtful.delete(path);
+      },
+      namesChanges: context.namesChanges === true,
+    });
+  const report = await (isWalked(context, crontab)
+    ? run({
+        args: entriesArgs(context.target, { ...runArgs, deletes: false }),
+        input: nameLists(walk(source, filterFor(context, crontab), looks, noteUnreadable)),
+      })
+    : giveNames(
+        contentsOf(looks),
+        (names) => treesArgs(context.target, looks[0]?.scope === 'subtree', { ...runArgs, names }),
+        (given) => run(rsyncOf(given)),
+      ));
   if (unreadable.length === 0) return report;
   return { ...report, unreadable: true, complaints: [...report.complaints, ...unreadable] };
 }
@@ -820,18 +832,19 @@ async function listExtras(
   const filter = filterFor(context, task.crontab);
   // rsync heeds the rules of the params by itself in this.
   const found = new ExtraNames(filterFor({ ...context, filter: { ...context.filter, rules: [] } }, task.crontab));
-  const report = await runTask(context, port, {
-    args: extrasArgs(context.target, directories[0]?.scope === 'subtree', {
-      ...LISTING,
-      counts: true,
-      rules: rulesFor(context, task.crontab),
-    }),
-    input: [directoryList(directories)],
-    isOurs: withinLooks(directories),
-    onExtra: (path, isDirectory) => {
-      found.add(path, isDirectory);
-    },
-  });
+  const runArgs = { ...LISTING, counts: true, rules: rulesFor(context, task.crontab) };
+  const report = await giveNames(
+    contentsOf(directories),
+    (names) => extrasArgs(context.target, directories[0]?.scope === 'subtree', { ...runArgs, names }),
+    (given) =>
+      runTask(context, port, {
+        ...rsyncOf(given),
+        isOurs: withinLooks(directories),
+        onExtra: (path, isDirectory) => {
+          found.add(path, isDirectory);
+        },
+      }),
+  );
   if (!wentThrough(report)) return { ...report, again: [...again, ...report.again] };
   const { names, count } = found.result();
   const inside = hasRules(context.filter)
@@ -890,8 +903,8 @@ function nameList(paths: Iterable<RelativePath>, before = './'): Buffer {
 }
 
 /** Directories by their content: a slash at the end. */
-function directoryList(directories: readonly Look[]): Buffer {
-  return nameList(directories.map(({ path }) => (path === ROOT ? ROOT : `${path}/`)));
+function contentsOf(directories: readonly Look[]): string[] {
+  return directories.map(({ path }) => (path === ROOT ? ROOT : `${path}/`));
 }
 
 function* nameLists(chunks: Iterable<RelativePath[]>): Generator<Buffer> {

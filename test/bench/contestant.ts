@@ -32,6 +32,8 @@ export interface Started {
   readonly watchingAfterMs: number;
   /** Until every remote was compared, and was sent what it lacked. */
   readonly inSyncAfterMs: number;
+  /** The longest that a full resync of a remote took, by itself. */
+  readonly resyncMs: number;
 }
 
 /** A contestant at work. */

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 
 import { processesMarked, signal } from '../../support/processes.js';
-import { type SersyncProcess, startSersync } from '../../support/sersync-process.js';
+import { type LogLine, type SersyncProcess, startSersync } from '../../support/sersync-process.js';
 import { type ConfigOptions, writeConfig } from '../../support/write-config.js';
 import type { Contestant, Running, Started, Task } from '../contestant.js';
 import type { Deadline } from '../deadline.js';
@@ -58,12 +58,14 @@ class Service implements Running {
   async started(deadline: Deadline): Promise<Started> {
     await this.#process.waitForLog('watch:ready', {}, deadline.leftMs);
     const watchingAfterMs = performance.now() - this.#beganAt;
+    const resyncOf = (address: string): LogLine | undefined =>
+      this.#process.events('resync:finished').find(({ remote }) => isOf(remote, address));
     for (const { address } of this.#task.remotes) {
-      const isResynced = (): boolean =>
-        this.#process.events('resync:finished').some(({ remote }) => isOf(remote, address));
-      await deadline.until(isResynced, `the first resync of ${address}`, 20);
+      await deadline.until(() => resyncOf(address) !== undefined, `the first resync of ${address}`, 20);
     }
-    return { watchingAfterMs, inSyncAfterMs: performance.now() - this.#beganAt };
+    const inSyncAfterMs = performance.now() - this.#beganAt;
+    const resyncMs = Math.max(...this.#task.remotes.map(({ address }) => Number(resyncOf(address)?.['durationMs'])));
+    return { watchingAfterMs, inSyncAfterMs, resyncMs };
   }
 
   push(): Promise<void> {

@@ -30,11 +30,11 @@ export const startUps: readonly ScenarioOf[] = [10_000, 100_000].map((full) => (
     run: async (turn) => {
       turn.useSite(site!);
       const since = performance.now();
-      const { readyAfterMs, watchingAfterMs, inSyncAfterMs } = await turn.start({ isColdStart: true });
+      const { readyAfterMs, watchingAfterMs, inSyncAfterMs, resyncMs } = await turn.start({ isColdStart: true });
       if (!turn.contestant.watches) {
         await turn.push({ from: '', to: '' });
         const elapsedMs = performance.now() - since;
-        return { readyMs: [elapsedMs], inSyncMs: [elapsedMs] };
+        return { readyMs: [elapsedMs], inSyncMs: [elapsedMs], resyncMs: [elapsedMs] };
       }
       await sleep(SETTLE_MS);
       const { ownResidentBytes, allResidentBytes } = turn.usage();
@@ -42,6 +42,7 @@ export const startUps: readonly ScenarioOf[] = [10_000, 100_000].map((full) => (
         readyMs: [readyAfterMs],
         ...(watchingAfterMs === undefined ? {} : { watchingMs: [watchingAfterMs] }),
         ...(inSyncAfterMs === undefined ? {} : { inSyncMs: [inSyncAfterMs] }),
+        ...(resyncMs === undefined ? {} : { resyncMs: [resyncMs] }),
         ownBytes: [ownResidentBytes],
         allBytes: [allResidentBytes],
       };
@@ -58,6 +59,7 @@ function rowsOf(label: string): Row[] {
     { label: `${label}: until the first change arrives`, metric: 'readyMs', statistic: 'median', unit: 'ms' },
     { label: `${label}: until all are watched`, metric: 'watchingMs', statistic: 'median', unit: 'ms' },
     { label: `${label}: until the first resync is over`, metric: 'inSyncMs', statistic: 'median', unit: 'ms' },
+    { label: `${label}: the first resync by itself`, metric: 'resyncMs', statistic: 'median', unit: 'ms' },
     { label: `${label}: memory without rsync`, metric: 'ownBytes', statistic: 'median', unit: 'bytes' },
     { label: `${label}: memory with rsync`, metric: 'allBytes', statistic: 'median', unit: 'bytes' },
   ];
