@@ -19,6 +19,7 @@ import { messageOf } from '../errors.js';
 import type { Events } from '../events.js';
 import { RetryQueue, type FailedPath, type Failure } from '../queue/retry-queue.js';
 import { BATCH_KINDS, InFlight, takeBatch, takeWhole, type BatchKind } from './planner.js';
+import { Gathering, type GatheringTimes } from './gathering.js';
 import { Deletions, placeOfFound, type Comparer, type DeleteLimit, type HeldName } from './deletions.js';
 import {
   NO_RUN,
@@ -41,10 +42,17 @@ export interface ReplicaLimits {
   readonly lanes: number;
   /** A second run for small changes starts when the first has taken this long. */
   readonly nextLaneAfterMs: number;
-  /** After a run for small changes the next one waits for as long as that took, at most this: what comes meanwhile goes along. */
+  /**
+   * After a run for small changes the next one waits for as long as that took, at most this, and while more come: what
+   * comes meanwhile goes along.
+   */
   readonly pauseAtMostMs: number;
   /** With so many small changes it waits no longer: they are worth a run. */
   readonly worthARun: number;
+  /** Directories gather for a moment, since who makes one often makes others, and fills them; small changes when they come in numbers. */
+  readonly gather: GatheringTimes;
+  /** So many small changes at once are the beginning of more. */
+  readonly gatheredFrom: number;
   /** Names in one run. */
   readonly entriesPerRun: number;
   /** Directories in one run, for changes. */
@@ -68,6 +76,8 @@ export const REPLICA_LIMITS: ReplicaLimits = {
   nextLaneAfterMs: 1_000,
   pauseAtMostMs: 250,
   worthARun: 200,
+  gather: { afterLastMs: 5, atMostMs: 20 },
+  gatheredFrom: 8,
   entriesPerRun: 10_000,
   treesPerRun: 1_000,
   resyncTreesPerRun: 16,
@@ -264,6 +274,7 @@ export class Replica implements JournalSource {
   readonly #blockedSince = new Map<BatchKind, number>();
   /** Until when small changes gather, after a run of them. */
   #pausesUntil = -Infinity;
+  readonly #gathering: { readonly entries: Gathering; readonly trees: Gathering };
   /** Until when it is not asked again whether something of a kind may go. */
   readonly #restsUntil = new Map<BatchKind, number>();
   /** The root holds too many directories to be divided into them. */
@@ -283,6 +294,8 @@ export class Replica implements JournalSource {
     this.#options = options;
     this.#entriesPerRun = options.limits.entriesPerRun;
     this.#standing = new Standing(options);
+    const { gather } = options.limits;
+    this.#gathering = { entries: new Gathering(gather), trees: new Gathering(gather) };
     this.#retries = new RetryQueue(options.limits.failedPath, options.random);
     const onChanged = (path: RelativePath, isDated = false): void => {
       this.#section.changed(path, isDated);
@@ -481,6 +494,8 @@ export class Replica implements JournalSource {
     for (const due of this.#retries.takeDue(now)) this.#changes.mark(due);
     this.#lookAtUnread(now);
     this.#judgeRepair(now);
+    this.#gathering.entries.see(this.#countOf('entries'), now);
+    this.#gathering.trees.see(this.#countOf('trees'), now);
 
     const waitsUntil = this.#standing.waitsUntil(now);
     if (waitsUntil !== undefined) {
@@ -532,10 +547,11 @@ export class Replica implements JournalSource {
       const whole = takeWhole(dirty, this.#inFlight);
       if (whole.length > 0) return this.#batchOf(kind, whole, now, { isDivision: true });
     }
-    this.#isRepairing &&= this.#changes.count('listing') + this.#changes.count('subtree') > 0;
+    this.#isRepairing &&= this.#countOf('trees') > 0;
     const limit = this.#limitOf(kind);
     const askedAt = this.#now();
     const looks = takeBatch(dirty, kind, this.#inFlight, limit, this.#mustStay());
+    if (kind === 'entries' || kind === 'trees') this.#gathering[kind].taken(this.#countOf(kind));
     if (looks.length > 0) return this.#batchOf(kind, looks, now);
     this.#restAfter(kind, this.#now() - askedAt);
     return isWide ? this.#claim(kind, dirty, limit, now) : undefined;
@@ -642,12 +658,23 @@ export class Replica implements JournalSource {
   #gathersUntil(kind: BatchKind, now: number): number {
     if (kind !== 'entries' && kind !== 'trees') return now;
     const { limits } = this.#options;
-    const pauses = kind === 'entries' && !this.#isDraining && this.#changes.count('entry') < limits.worthARun;
-    let until = pauses ? Math.max(now, this.#pausesUntil) : now;
+    const count = this.#countOf(kind);
+    let until = now;
+    if (!this.#isDraining) {
+      const gathering = this.#gathering[kind];
+      if (kind === 'trees' || count >= limits.gatheredFrom) until = Math.max(until, gathering.until());
+      if (kind === 'entries' && count < limits.worthARun)
+        until = Math.max(until, Math.min(this.#pausesUntil, gathering.quietAt()));
+    }
     for (const batch of this.#batches) {
       if (batch.kind === kind) until = Math.max(until, batch.startedAt + limits.nextLaneAfterMs);
     }
     return until;
+  }
+
+  #countOf(kind: 'entries' | 'trees'): number {
+    const changes = this.#changes;
+    return kind === 'entries' ? changes.count('entry') : changes.count('listing') + changes.count('subtree');
   }
 
   #runsOf(kind: BatchKind): number {

@@ -619,18 +619,19 @@ async function sendTrees(
 
   const created: RelativePath[] = [];
   // A full resync takes every directory, and would compare all content of those that were moved in since they were made.
-  const { groups, inside, linked } = task.resync
+  const { groups, inside, linked, largest } = task.resync
     ? {
         groups: [{ compares: 'seconds', looks: directories }] as const,
         inside: new Map() satisfies Doubtful,
         linked: [],
+        largest: Infinity,
       }
     : sortByDoubt(source, filterFor(context, task.crontab), directories, doubtful);
   if (await bringOver(context, source, task, port)) return { ...NO_RUN, cancelled: true };
   let report = NO_RUN;
   for (const { looks, compares } of groups) {
     if (looks.length === 0 || !wentThrough(report)) continue;
-    const directoriesToSend = { looks, compares, crontab: task.crontab, created, doubtful: inside };
+    const directoriesToSend = { looks, largest, compares, crontab: task.crontab, created, doubtful: inside };
     report = mergeReports(report, await sendDirectories(context, source, directoriesToSend, port));
   }
   return {
@@ -700,6 +701,8 @@ interface SortedByDoubt {
   readonly inside: Doubtful;
   /** Inodes of the files with several names. */
   readonly linked: readonly number[];
+  /** Bytes of the largest file; `Infinity` where not all of them were looked at. */
+  readonly largest: number;
 }
 
 /** `moved`: the directories that may have been moved in, with children of any age. */
@@ -712,13 +715,16 @@ function sortByDoubt(
   const looks = { nanoseconds: [] as Look[], checksum: [] as Look[], content: [] as Look[] };
   const inside: Doubtful = new Map();
   const linked: number[] = [];
+  let largestOfAll = 0;
   for (const look of directories) {
     if (moved.has(look)) {
       looks.content.push(look);
+      largestOfAll = Infinity;
       continue;
     }
     const { doubtful, isMany, largest, ...survey } = surveyDoubtful(source, filter, look, MAX_DOUBTFUL - inside.size);
     linked.push(...survey.linked);
+    largestOfAll = Math.max(largestOfAll, largest);
     if (isMany) looks[contentOf(largest)].push(look);
     else {
       looks.nanoseconds.push(look);
@@ -726,7 +732,8 @@ function sortByDoubt(
     }
   }
   const compares = ['nanoseconds', 'checksum', 'content'] as const;
-  return { groups: compares.map((how) => ({ compares: how, looks: looks[how] })), inside, linked };
+  const groups = compares.map((how) => ({ compares: how, looks: looks[how] }));
+  return { groups, inside, linked, largest: largestOfAll };
 }
 
 /** How content is compared where no file is larger than that: see `RunArgs`. */
@@ -740,6 +747,8 @@ function compareByContent(doubtful: Doubtful): Again[] {
 
 interface DirectoriesToSend extends Pick<RunArgs, 'compares'> {
   readonly looks: readonly Look[];
+  /** Bytes of the largest file in them; `Infinity` where it is not known. */
+  readonly largest: number;
   readonly crontab: boolean;
   /** Takes the names that are new on the remote. */
   readonly created: RelativePath[];
@@ -750,7 +759,7 @@ interface DirectoriesToSend extends Pick<RunArgs, 'compares'> {
 async function sendDirectories(
   context: Context,
   source: Source,
-  { looks, compares, crontab, created, doubtful }: DirectoriesToSend,
+  { looks, largest, compares, crontab, created, doubtful }: DirectoriesToSend,
   port: MessagePort,
 ): Promise<RunReport> {
   const { sent } = context;
@@ -758,7 +767,8 @@ async function sendDirectories(
     deletes: context.deletes,
     compares,
     isWatched: false,
-    resumes: true,
+    // Of each file the remote sees whether there is a part of it: an eighth of the time that 10,000 files of 1 KB take.
+    resumes: largest >= WATCHED_BELOW_BYTES,
     counts: true,
     rules: rulesFor(context, crontab),
     outFormat: OUT_FORMAT,

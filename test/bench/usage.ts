@@ -3,6 +3,10 @@ import { readFileSync } from 'node:fs';
 import { descendantsOf, processInfo, type ProcessInfo } from '../support/processes.js';
 
 const MS_PER_TICK = 10;
+/** In /proc/PID/stat. */
+const [USER_TIME, SYSTEM_TIME] = [11, 12];
+/** There: sizes, and where the stack begins, which is another place for each program that is run. */
+const MEMORY = [20, 21, 25];
 /** What a contestant runs to send: not its own processes, though they work for it. */
 const TRANSFER_COMMANDS = new Set(['rsync', 'ssh']);
 
@@ -20,12 +24,20 @@ export interface Usage {
 export function usageOf(pids: readonly number[]): Usage {
   const all = pids.flatMap((pid) => [processInfo(pid), ...descendantsOf(pid)]).filter((info) => info !== undefined);
   const own = all.filter(({ command }) => !TRANSFER_COMMANDS.has(command));
+  const residentBytes = (info: ProcessInfo): number =>
+    !pids.includes(info.pid) && isStillItsParent(info) ? 0 : info.residentBytes;
   return {
     ownCpuMs: sum(own, ({ pid }) => cpuWithoutChildren(pid)),
     allCpuMs: sum(all, ({ cpuMs }) => cpuMs),
-    ownResidentBytes: sum(own, ({ residentBytes }) => residentBytes),
-    allResidentBytes: sum(all, ({ residentBytes }) => residentBytes),
+    ownResidentBytes: sum(own, residentBytes),
+    allResidentBytes: sum(all, residentBytes),
   };
+}
+
+/** Until it runs another program, what was started by vfork has the memory of its parent, which would count twice. */
+function isStillItsParent({ pid, parent }: ProcessInfo): boolean {
+  const [own, others] = [statOf(pid), statOf(parent)];
+  return own.length > 0 && MEMORY.every((field) => own[field] === others[field]);
 }
 
 function sum(infos: readonly ProcessInfo[], valueOf: (info: ProcessInfo) => number): number {
@@ -33,13 +45,17 @@ function sum(infos: readonly ProcessInfo[], valueOf: (info: ProcessInfo) => numb
 }
 
 function cpuWithoutChildren(pid: number): number {
+  const fields = statOf(pid);
+  return (Number(fields[USER_TIME] ?? 0) + Number(fields[SYSTEM_TIME] ?? 0)) * MS_PER_TICK;
+}
+
+/** The fields of /proc/PID/stat (proc(5)) from the third on; none when the process has ended meanwhile. */
+function statOf(pid: number): string[] {
   let stat: string;
   try {
     stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   } catch {
-    // It has ended meanwhile.
-    return 0;
+    return [];
   }
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }

@@ -53,6 +53,7 @@ async function live(seed: number): Promise<Outcome> {
     entriesPerRun: random.pick([2, 10_000]),
     // Pauses would keep looks from overlapping, which is what is dangerous.
     pauseAtMostMs: 0,
+    gather: { afterLastMs: 0, atMostMs: 0 },
   };
 
   const transport = new ModelTransport({

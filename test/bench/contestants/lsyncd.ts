@@ -9,8 +9,7 @@ import { missingTool } from './tools.js';
 /** One service for all targets, as its manual has it. */
 export const lsyncd: Contestant = {
   name: 'lsyncd',
-  description:
-    'Debian package; for each target a `sync { default.rsync, delay = 1, rsync = { archive = true, compress = true } }`',
+  description: 'Debian package; for each target a `sync { default.rsync, delay = 1, rsync = { archive = true } }`',
   watches: true,
   unavailable: () => missingTool('lsyncd', 'lsyncd'),
   start: (task) => {
@@ -21,15 +20,12 @@ export const lsyncd: Contestant = {
 };
 
 /**
- * `archive` and `compress` as the examples of its manual, and no socket options, which none of them gives. The delay is the
+ * `archive` as the examples of its manual, without `compress`, which the limit has not either, and no socket options, which
+ * none of the examples gives. The delay is the
  * smallest that it has but none: 1 s, where the manual's default is 15. `insist`: a remote that is not there is tried again.
  */
 function configuration(task: Task): string {
-  const rsync = [
-    'archive = true',
-    'compress = true',
-    ...(task.bwlimit === undefined ? [] : [`bwlimit = ${task.bwlimit}`]),
-  ];
+  const rsync = ['archive = true', ...(task.bwlimit === undefined ? [] : [`bwlimit = ${task.bwlimit}`])];
   const syncs = task.remotes.map((remote) => {
     const shell = task.ssh === undefined ? [] : [`rsh = "ssh -p ${remote.port}"`];
     return `sync {

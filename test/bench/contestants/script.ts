@@ -9,7 +9,7 @@ import { missingTool } from './tools.js';
 export const script: Contestant = {
   name: 'script',
   description:
-    'for each target `inotifywait -mrq -e close_write,create,delete,move,attrib SRC | while read; do rsync -az --delete SRC/ HOST::MODULE; done`',
+    'for each target `inotifywait -mrq -e close_write,create,delete,move,attrib SRC | while read; do rsync -a --delete SRC/ HOST::MODULE; done`',
   watches: true,
   unavailable: () => missingTool('inotifywait', 'inotify-tools') ?? missingTool('bash', 'bash'),
   start: (task) => {
@@ -23,8 +23,8 @@ function writeScript(task: Task, index: number): string {
   const options = task.bwlimit === undefined ? '' : ` --bwlimit=${task.bwlimit}`;
   const push =
     task.ssh === undefined
-      ? `rsync -az --delete${options} --port=${remote.port} "$SRC/" ${remote.address}::${remote.name}`
-      : `rsync -az --delete${options} -e "ssh -p ${remote.port}" "$SRC/" ${remote.address}:${remote.name}`;
+      ? `rsync -a --delete${options} --port=${remote.port} "$SRC/" ${remote.address}::${remote.name}`
+      : `rsync -a --delete${options} -e "ssh -p ${remote.port}" "$SRC/" ${remote.address}:${remote.name}`;
   const file = join(task.directory, `watch-${index + 1}.sh`);
   writeFileSync(
     file,

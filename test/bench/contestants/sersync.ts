@@ -12,7 +12,7 @@ const END_MS = 20_000;
 export const sersync: Contestant = {
   name: 'sersync',
   description:
-    'this program (dist/main.js -r), conf/confxml.xml as shipped but for paths and params: `-artz`, since with the shipped `-artuz` a target that is newer stays',
+    'this program (dist/main.js -r), conf/confxml.xml as shipped but for paths and params: `-a`, as the limit has it (shipped is `-artuz`, which also compresses, and leaves a target that is newer)',
   watches: true,
   unavailable: () => undefined,
   start: (task) => new Service(task, {}),
@@ -38,7 +38,7 @@ class Service implements Running {
       watch: task.source,
       remotes: task.remotes.map(({ address, name }) => ({ ip: address, name })),
       port: task.remotes[0]!.port,
-      params: task.bwlimit === undefined ? '-artz' : `-artz --bwlimit=${task.bwlimit}`,
+      params: task.bwlimit === undefined ? '-a' : `-a --bwlimit=${task.bwlimit}`,
       failLog: join(task.directory, 'fail-log.sh'),
       ...(task.ssh === undefined ? {} : { ssh: true }),
       ...options,

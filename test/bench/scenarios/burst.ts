@@ -6,14 +6,14 @@ import type { ScenarioOf } from '../scenario.js';
 
 const REMOTES = 3;
 /** A service runs for months: what it does for the first time after its start, it does slower. */
-const WARM_UP_AT_MOST = 10_000;
+const WARM_UP_FILES = 10_000;
 const QUIET_MS = 2_000;
 
 export const bursts: readonly ScenarioOf[] = [1_000, 10_000, 100_000].map((full) => (isQuick) => {
-  const files = isQuick ? full / 20 : full;
+  const [files, warmUpFiles] = [full, WARM_UP_FILES].map((count) => (isQuick ? count / 20 : count)) as [number, number];
   return {
     name: `burst-${full}`,
-    description: `${files} new files of 1 KB in directories of 100, as fast as they can be written, after such a burst of ${Math.min(files, WARM_UP_AT_MOST)} before, from the last write until all are on all ${REMOTES} remotes`,
+    description: `${files} new files of 1 KB in directories of 100, as fast as they can be written, after such a burst of ${warmUpFiles} before, from the last write until all are on all ${REMOTES} remotes`,
     limit: 'a push of the finished tree',
     rows: [{ label: `burst of ${files} files, ${REMOTES} remotes`, metric: 'lagMs', statistic: 'median', unit: 'ms' }],
     rounds: isQuick ? 2 : full > 10_000 ? 5 : 7,
@@ -26,7 +26,7 @@ export const bursts: readonly ScenarioOf[] = [1_000, 10_000, 100_000].map((full)
         const counted = new Counted(turn.site.paths, shape.directories, shape.filesInEach, KILOBYTE);
         return await turn.measure({ from: `${name}/`, to: `${name}/` }, since, () => counted.until(turn.deadline));
       };
-      const [warmUp, counted] = [shapeOf('warm-up', Math.min(files, WARM_UP_AT_MOST)), shapeOf('burst', files)];
+      const [warmUp, counted] = [shapeOf('warm-up', warmUpFiles), shapeOf('burst', files)];
       // They are there before: what is measured is files.
       for (const root of [turn.site.source, ...turn.site.paths]) {
         for (const shape of [warmUp, counted]) makeDirectories(root, shape);

@@ -55,6 +55,11 @@ interface BenchOptions extends Partial<ReplicaLimits> {
 }
 
 /** One remote, whose runs the test ends. */
+/** It is too early to tell that no more will come. */
+const MORE_MAY_COME = { afterLastMs: 1_000, atMostMs: 0 };
+/** Whatever comes is looked at as soon as it is marked. */
+const GATHERING_NOTHING = { gather: { afterLastMs: 0, atMostMs: 0 } };
+
 class Bench {
   readonly clock = new ManualClock();
   readonly transport = new ScriptedTransport();
@@ -85,7 +90,7 @@ class Bench {
       clock: this.clock,
       random: () => SAME_JITTER,
       events,
-      limits: { ...REPLICA_LIMITS, lanes: 4, nextLaneAfterMs: NEXT_LANE_MS, ...limits },
+      limits: { ...REPLICA_LIMITS, ...GATHERING_NOTHING, lanes: 4, nextLaneAfterMs: NEXT_LANE_MS, ...limits },
       deletes,
       deleteLimit: { percent: 50, names: 100 },
       sourceNames: () => this.sourceNames,
@@ -239,7 +244,7 @@ describe('small changes', () => {
       [20, 20],
       [5_000, pauseAtMostMs],
     ] as const) {
-      const bench = new Bench({ lanes: 1 });
+      const bench = new Bench({ lanes: 1, gather: MORE_MAY_COME });
       await bench.mark('a');
       await bench.end({ durationMs: tookMs });
       if (pauseMs > 0) {
@@ -256,8 +261,31 @@ describe('small changes', () => {
     }
   });
 
+  test('gather after a run no longer than they come', async () => {
+    const bench = new Bench({ gather: { afterLastMs: 5, atMostMs: 20 } });
+    await bench.mark('a');
+    await bench.end({ durationMs: 200 });
+    await bench.mark('b');
+    await bench.advance(4);
+    await bench.mark('c');
+    await bench.advance(4);
+    expect(bench.running).toEqual([]);
+    await bench.advance(1);
+    expect(bench.running).toEqual(['entries b c']);
+  });
+
+  test('that come in numbers gather first, since they are the beginning of more', async () => {
+    const bench = new Bench({ gatheredFrom: 3, gather: { afterLastMs: 5, atMostMs: 20 } });
+    await bench.mark('a', 'b', 'c');
+    await bench.advance(4);
+    await bench.mark('d');
+    expect(bench.running).toEqual([]);
+    await bench.advance(5);
+    expect(bench.running).toEqual(['entries a b c d']);
+  });
+
   test('gather no longer when they are worth a run', async () => {
-    const bench = new Bench({ worthARun: 3 });
+    const bench = new Bench({ worthARun: 3, gather: MORE_MAY_COME });
     await bench.mark('a');
     await bench.end({ durationMs: 200 });
     await bench.mark('b', 'c');
@@ -267,7 +295,7 @@ describe('small changes', () => {
   });
 
   test('do not wait for others when the service stops', async () => {
-    const bench = new Bench();
+    const bench = new Bench({ gather: MORE_MAY_COME });
     await bench.mark('a');
     await bench.end({ durationMs: 200 });
     await bench.mark('b');
@@ -300,6 +328,45 @@ describe('small changes', () => {
     await bench.mark('a');
     await bench.end();
     expect(bench.clock.waiting).toBe(0);
+  });
+});
+
+describe('new directories', () => {
+  const gathering = { gather: { afterLastMs: 5, atMostMs: 20 } };
+
+  test('gather until none has come for a moment, and not for long', async () => {
+    const bench = new Bench(gathering);
+    await bench.mark('a/**');
+    await bench.advance(4);
+    await bench.mark('b/**', 'b/file');
+    expect(bench.running).toEqual([]);
+    await bench.advance(5);
+    expect(bench.running).toEqual(['trees a/** b/**']);
+    await bench.end();
+
+    for (let age = 0; age < 20; age += 4) {
+      expect(bench.running).toEqual([]);
+      await bench.mark(`c${age}/**`);
+      await bench.advance(4);
+    }
+    expect(bench.running).toEqual(['trees c0/** c12/** c16/** c4/** c8/**']);
+    await bench.end();
+    bench.expectInSync();
+  });
+
+  test('keep no small change waiting', async () => {
+    const bench = new Bench(gathering);
+    await bench.mark('d/**', 'e/file');
+    expect(bench.running).toEqual(['entries e/file']);
+  });
+
+  test('gather no longer when the service stops', async () => {
+    const bench = new Bench(gathering);
+    await bench.mark('d/**');
+    void bench.replica.stop(1_000);
+    await turns();
+    expect(bench.running).toEqual(['trees d/**']);
+    await bench.end();
   });
 });
 

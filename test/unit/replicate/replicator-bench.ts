@@ -146,7 +146,7 @@ export class ReplicatorBench {
               clock,
               random: () => 0,
               events,
-              limits: REPLICA_LIMITS,
+              limits: { ...REPLICA_LIMITS, gather: { afterLastMs: 0, atMostMs: 0 } },
               deletes: true,
               deleteLimit: { percent: 50, names: 100 },
               sourceNames,
