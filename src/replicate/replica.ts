@@ -17,6 +17,7 @@ import { ancestorsOf, levelsBelow, ROOT, type RelativePath } from '../core/relat
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors.js';
 import type { Events } from '../events.js';
+import { doSoon } from '../turns.js';
 import { RetryQueue, type FailedPath, type Failure } from '../queue/retry-queue.js';
 import { BATCH_KINDS, InFlight, takeBatch, takeWhole, type BatchKind } from './planner.js';
 import { Gathering, type GatheringTimes } from './gathering.js';
@@ -481,7 +482,7 @@ export class Replica implements JournalSource {
   #queuePump(): void {
     if (this.#isPumpQueued || this.#isStopped) return;
     this.#isPumpQueued = true;
-    queueMicrotask(() => {
+    doSoon(() => {
       this.#isPumpQueued = false;
       if (!this.#isStopped) this.#pump();
     });
