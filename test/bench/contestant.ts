@@ -58,6 +58,8 @@ export interface Contestant {
   readonly description: string;
   /** Bare rsync does not: it is told each change, and stands for what is possible. */
   readonly watches: boolean;
+  /** It is compiled as it runs: what it does for the first times after its start, it does slower. */
+  readonly warmsUp?: true;
   /** Why it cannot run here, with what to do about it. */
   unavailable(): string | undefined;
   /** Whether it watches yet is found out by a probe. */

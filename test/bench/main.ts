@@ -1,11 +1,11 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 import type { Contestant } from './contestant.js';
 import { CONTESTANTS, SUBJECT } from './contestants/index.js';
 import { describeMachine } from './machine.js';
 import { writeDocumentation } from './render.js';
-import type { Results } from './results.js';
+import { joinResults, type MeasuredScenario, type Results } from './results.js';
 import { runScenario } from './runner.js';
 import type { Scenario } from './scenario.js';
 import { SCENARIOS } from './scenarios/index.js';
@@ -22,7 +22,7 @@ npm run bench -- --render FILE
   --contestants  only these contestants
   --rounds N     so many rounds of each scenario, instead of what stands below
   --quick        small sizes and two rounds: shows that it works, not how fast it is
-  --json FILE    writes all single values there, after each scenario
+  --json FILE    writes all single values there, after each scenario; what it holds of others, from this machine, stays
   --render FILE  writes docs/benchmark.md and docs/benchmark.svg from such a file; measures nothing
 Scenarios:
 ${scenarios.join('\n')}
@@ -56,22 +56,25 @@ async function measure(argv: readonly string[], options: Options): Promise<numbe
   const signal = abortOnSignal();
   const beganAt = performance.now();
   const say = (text: string): void => void process.stdout.write(`${elapsed(beganAt)} ${text}\n`);
-  const results: Results = {
-    schema: 1,
-    command: commandOf(argv),
-    startedAt: new Date().toISOString(),
-    isQuick,
-    machine: describeMachine(),
-    contestants: contestants.map(({ name, description }) => ({ name, description })),
-    scenarios: [],
+  const run = { command: commandOf(argv), startedAt: new Date().toISOString() };
+  const machine = describeMachine();
+  const named = contestants.map(({ name, description }) => ({ name, description }));
+  const held: unknown = json !== undefined && existsSync(json) ? JSON.parse(readFileSync(json, 'utf8')) : undefined;
+  const names = SCENARIOS.map((make) => make(isQuick).name);
+  const resultsOf = (scenarios: readonly MeasuredScenario[]): Results => {
+    const results = { schema: 2, isQuick, machine, contestants: named, scenarios } as const;
+    return held === undefined ? results : joinResults(held, results, names);
   };
+  // Whether they go together is better known before hours of measuring than after.
+  resultsOf([]);
+  const measured: MeasuredScenario[] = [];
   for (const contestant of contestants) {
     const reason = contestant.unavailable();
     if (reason !== undefined) say(`${contestant.name} is left out: ${reason}`);
   }
   for (const scenario of scenarios) {
     say(`${scenario.name}: ${scenario.description}`);
-    const measured = await runScenario(scenario, {
+    const results = await runScenario(scenario, {
       contestants,
       say,
       signal,
@@ -79,13 +82,11 @@ async function measure(argv: readonly string[], options: Options): Promise<numbe
     });
     // What is not finished is no result.
     if (signal.aborted) return 1;
-    results.scenarios.push(measured);
-    process.stdout.write(`\n${scenarioTable(measured)}\n\n`);
-    if (json !== undefined) writeFileSync(json, JSON.stringify(results));
+    measured.push({ ...run, ...results });
+    process.stdout.write(`\n${scenarioTable(results)}\n\n`);
+    if (json !== undefined) writeFileSync(json, JSON.stringify(resultsOf(measured)));
   }
-  const subjects = results.scenarios.flatMap(({ standings }) =>
-    standings.filter(({ contestant }) => contestant === SUBJECT),
-  );
+  const subjects = measured.flatMap(({ standings }) => standings.filter(({ contestant }) => contestant === SUBJECT));
   return subjects.every(({ state }) => state === 'measured') ? 0 : 1;
 }
 

@@ -19,8 +19,8 @@ export function renderPage(results: Results, rows: readonly Compared[]): string 
 
 [README](../README.md) · [architecture](architecture.md) · [soak](soak.md)
 
-Everything below was measured in one run on one machine and written by \`npm run bench -- --render FILE.json\`; do not edit it.
-Absolute times say little about another machine, ratios of one run more.${
+Everything below was measured on one machine, each scenario in one run for all contestants, and written by
+\`npm run bench -- --render FILE.json\`; do not edit it. Absolute times say little about another machine, ratios of one run more.${
     results.isQuick
       ? '\n\n**This was a run with `--quick`: it shows that the harness works and says nothing about speed.**'
       : ''
@@ -81,10 +81,11 @@ npm run bench -- --help                        all options, scenarios and contes
 - A missing program leaves its contestant out, with the reason: \`apt-get install rsync lsyncd inotify-tools openssh-server\`.
 `;
 
-function machineLines({ command, startedAt, machine }: Results): string {
+function machineLines({ machine, scenarios }: Results): string {
   const versions = Object.entries(machine.versions).map(([program, version]) => `${program} ${version}`);
+  const runs = new Set(scenarios.map(({ command, startedAt }) => `- Run: \`${command}\`, ${startedAt.slice(0, 10)}`));
   return [
-    `- Command: \`${command}\`, ${startedAt.slice(0, 10)}`,
+    ...runs,
     `- Machine: ${machine.cpu}, ${machine.cores} cores, ${formatValue(machine.memoryBytes, 'bytes')} of memory, Linux ${machine.kernel}`,
     `- Versions: ${versions.join(', ')}`,
   ].join('\n');

@@ -14,6 +14,7 @@ export const sersync: Contestant = {
   description:
     'this program (dist/main.js -r), conf/confxml.xml as shipped but for paths and params: `-a`, as the limit has it (shipped is `-artuz`, which also compresses, and leaves a target that is newer)',
   watches: true,
+  warmsUp: true,
   unavailable: () => undefined,
   start: (task) => new Service(task, {}),
 };
@@ -22,6 +23,7 @@ export const sersyncCold: Contestant = {
   name: 'sersync-cold',
   description: 'the same with `<standby>` off',
   watches: true,
+  warmsUp: true,
   unavailable: () => undefined,
   start: (task) => new Service(task, { standby: false }),
 };
