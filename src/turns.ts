@@ -36,7 +36,10 @@ function awaitTurn(): void {
   setImmediate(() => {
     isTurnAwaited = false;
     workedMs = 0;
-    for (let work = left.shift(); work !== undefined; work = workedMs < ENOUGH_MS ? left.shift() : undefined)
+    while (workedMs < ENOUGH_MS) {
+      const work = left.shift();
+      if (work === undefined) return;
       measure(work);
+    }
   });
 }

@@ -83,7 +83,7 @@ export interface RunArgs {
   readonly names?: readonly string[] | undefined;
 }
 
-/** Names given on standard input, each for itself; what is missing here is deleted there. */
+/** Names, each for itself; what is missing here is deleted there. */
 export function entriesArgs(target: RemoteTarget, run: RunArgs): string[] {
   const missing = run.deletes ? ['--delete-missing-args', ...force(run)] : ['--ignore-missing-args'];
   const options = ['--no-r', '-d', ...missing, ...resuming(target, run), ...precision(target, run)];
@@ -117,7 +117,7 @@ export function deletionListArgs(target: RemoteTarget, run: RunArgs, rulesFile: 
   return ['-n', ...deletionArgs(target, run, rulesFile)];
 }
 
-/** Directories given on standard input with what is in them. Deletes nothing; says on stderr whether something is extra. */
+/** Directories with what is in them. Deletes nothing; says on stderr whether something is extra. */
 export function treesArgs(target: RemoteTarget, recursive: boolean, run: RunArgs): string[] {
   const ask = run.deletes ? ['--delete', '--max-delete=0'] : [];
   return rsyncArgs(target, run, [
@@ -166,7 +166,7 @@ export function relocationArgs(target: RemoteTarget, run: RunArgs, place: Reloca
   ];
 }
 
-/** Lists what only the remote has in the directories given on standard input; changes nothing. */
+/** Lists what only the remote has in directories; changes nothing. */
 export function extrasArgs(target: RemoteTarget, recursive: boolean, run: RunArgs): string[] {
   return rsyncArgs(target, run, [
     '-n',
@@ -185,7 +185,7 @@ export const PARTIAL_DIR = '.rsync-partial';
 const TEMPORARY_PATTERN = `.*.${'[A-Za-z0-9]'.repeat(6)}`;
 
 /**
- * Lists what runs that broke off may have left in the directories given on standard input; changes nothing. The sender
+ * Lists what runs that broke off may have left in directories; changes nothing. The sender
  * names directories only, and on the receiver nothing else is at risk, so that little is sent.
  */
 export function leftoversArgs(target: RemoteTarget, recursive: boolean, run: RunArgs): string[] {

@@ -345,8 +345,8 @@ async function sendNames(context: Context, given: NamesToSend): Promise<RunRepor
 async function sendAll(context: Context, given: NamesToSend): Promise<RunReport> {
   const { rsync, launcher, target, standby } = context;
   const { runArgs } = given;
-  const asList = entriesArgs(target, runArgs);
   if (standby === undefined || !runArgs.isWatched || runArgs.compares !== 'nanoseconds') return sendCold(target, given);
+  const asList = entriesArgs(target, runArgs);
   const report = (await sendReadily(context.root, standby, given, asList)) ?? (await sendCold(target, given));
   const [program = rsync, ...args] = [...launcher, rsync, ...readyArgs(asList)];
   if (cameToItsEnd(report)) standby.prepare({ purpose: purposeOf(asList), command: [program, ...args] });
@@ -354,7 +354,7 @@ async function sendAll(context: Context, given: NamesToSend): Promise<RunReport>
 }
 
 function sendCold(target: RemoteTarget, { names, runArgs, run }: NamesToSend): Promise<RunReport> {
-  return giveNames(names.keys(), (names) => entriesArgs(target, { ...runArgs, names }), run);
+  return giveNames(names.keys(), (given) => entriesArgs(target, { ...runArgs, names: given }), run);
 }
 
 /** One run for the names: among its arguments where they can stand there, else in a list on standard input. */
@@ -540,19 +540,13 @@ async function sweep(
   for (const scope of ['subtree', 'listing'] as const) {
     const directories = places.directories.filter((look) => look.scope === scope);
     if (directories.length === 0 || !wentThrough(report)) continue;
-    const listing = await giveNames(
-      contentsOf(directories),
-      (names) => leftoversArgs(context.target, scope === 'subtree', { ...LISTING, names }),
-      (given) =>
-        runTask(context, port, {
-          ...rsyncOf(given),
-          isOurs: withinLooks(directories),
-          onExtra: (path, isDirectory) => {
-            if (filter.isExcluded(parentOf(path), true)) return;
-            if (isLeftover(source, places, path, isDirectory)) found.add(path);
-          },
-        }),
-    );
+    const listing = await runInDirectories(context, port, directories, {
+      argsFor: (isRecursive, names) => leftoversArgs(context.target, isRecursive, { ...LISTING, names }),
+      onExtra: (path, isDirectory) => {
+        if (filter.isExcluded(parentOf(path), true)) return;
+        if (isLeftover(source, places, path, isDirectory)) found.add(path);
+      },
+    });
     report = mergeReports(report, listing);
   }
   if (!wentThrough(report)) return report;
@@ -777,31 +771,29 @@ async function sendDirectories(
   const noteUnreadable = (path: RelativePath, error: string): void => {
     unreadable.push({ path, kind: 'lost', text: `the directory ${display(path)} cannot be read: ${error}` });
   };
-  const run = (given: Pick<RsyncTask, 'args' | 'shownArgs' | 'input'>): Promise<RunReport> =>
-    runTask(context, port, {
-      ...given,
-      isOurs: withinLooks(looks),
-      onlyCompares: true,
-      onSent: (path) => {
-        if (sent !== undefined && sent.size <= BACKDATED_AT_MOST) sent.add(path);
-        doubtful.delete(path);
-      },
-      onCreated: (path) => {
-        created.push(path);
-        doubtful.delete(path);
-      },
-      namesChanges: context.namesChanges === true,
-    });
+  const told = {
+    onlyCompares: true,
+    onSent: (path: RelativePath) => {
+      if (sent !== undefined && sent.size <= BACKDATED_AT_MOST) sent.add(path);
+      doubtful.delete(path);
+    },
+    onCreated: (path: RelativePath) => {
+      created.push(path);
+      doubtful.delete(path);
+    },
+    namesChanges: context.namesChanges === true,
+  };
   const report = await (isWalked(context, crontab)
-    ? run({
+    ? runTask(context, port, {
+        ...told,
         args: entriesArgs(context.target, { ...runArgs, deletes: false }),
         input: nameLists(walk(source, filterFor(context, crontab), looks, noteUnreadable)),
+        isOurs: withinLooks(looks),
       })
-    : giveNames(
-        contentsOf(looks),
-        (names) => treesArgs(context.target, looks[0]?.scope === 'subtree', { ...runArgs, names }),
-        (given) => run(rsyncOf(given)),
-      ));
+    : runInDirectories(context, port, looks, {
+        ...told,
+        argsFor: (isRecursive, names) => treesArgs(context.target, isRecursive, { ...runArgs, names }),
+      }));
   if (unreadable.length === 0) return report;
   return { ...report, unreadable: true, complaints: [...report.complaints, ...unreadable] };
 }
@@ -843,18 +835,12 @@ async function listExtras(
   // rsync heeds the rules of the params by itself in this.
   const found = new ExtraNames(filterFor({ ...context, filter: { ...context.filter, rules: [] } }, task.crontab));
   const runArgs = { ...LISTING, counts: true, rules: rulesFor(context, task.crontab) };
-  const report = await giveNames(
-    contentsOf(directories),
-    (names) => extrasArgs(context.target, directories[0]?.scope === 'subtree', { ...runArgs, names }),
-    (given) =>
-      runTask(context, port, {
-        ...rsyncOf(given),
-        isOurs: withinLooks(directories),
-        onExtra: (path, isDirectory) => {
-          found.add(path, isDirectory);
-        },
-      }),
-  );
+  const report = await runInDirectories(context, port, directories, {
+    argsFor: (isRecursive, names) => extrasArgs(context.target, isRecursive, { ...runArgs, names }),
+    onExtra: (path, isDirectory) => {
+      found.add(path, isDirectory);
+    },
+  });
   if (!wentThrough(report)) return { ...report, again: [...again, ...report.again] };
   const { names, count } = found.result();
   const inside = hasRules(context.filter)
@@ -912,9 +898,21 @@ function nameList(paths: Iterable<RelativePath>, before = './'): Buffer {
   return toBytes(list);
 }
 
-/** Directories by their content: a slash at the end. */
-function contentsOf(directories: readonly Look[]): string[] {
-  return directories.map(({ path }) => (path === ROOT ? ROOT : `${path}/`));
+/** One rsync for what is in the directories of some looks, which are all of one scope. */
+function runInDirectories(
+  context: WorkerContext,
+  port: MessagePort,
+  looks: readonly Look[],
+  { argsFor, ...task }: DirectoriesTask,
+): Promise<RunReport> {
+  const isRecursive = looks[0]?.scope === 'subtree';
+  // By their content: a slash at the end.
+  const contents = looks.map(({ path }) => (path === ROOT ? ROOT : `${path}/`));
+  return giveNames(
+    contents,
+    (names) => argsFor(isRecursive, names),
+    (given) => runTask(context, port, { ...task, ...rsyncOf(given), isOurs: withinLooks(looks) }),
+  );
 }
 
 function* nameLists(chunks: Iterable<RelativePath[]>): Generator<Buffer> {
@@ -957,6 +955,11 @@ interface RsyncTask {
   readonly onSent?: (path: RelativePath) => unknown;
   readonly onCreated?: (path: RelativePath) => unknown;
   readonly onExtra?: (path: RelativePath, isDirectory: boolean) => void;
+}
+
+interface DirectoriesTask extends Omit<RsyncTask, 'args' | 'shownArgs' | 'input' | 'isOurs'> {
+  /** `names`: they stand among the arguments. */
+  readonly argsFor: (isRecursive: boolean, names?: readonly string[]) => readonly string[];
 }
 
 async function runTask(

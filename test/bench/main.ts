@@ -59,14 +59,19 @@ async function measure(argv: readonly string[], options: Options): Promise<numbe
   const run = { command: commandOf(argv), startedAt: new Date().toISOString() };
   const machine = describeMachine();
   const named = contestants.map(({ name, description }) => ({ name, description }));
-  const held: unknown = json !== undefined && existsSync(json) ? JSON.parse(readFileSync(json, 'utf8')) : undefined;
+  const held = json !== undefined && existsSync(json) ? readFileSync(json, 'utf8') : undefined;
   const names = SCENARIOS.map((make) => make(isQuick).name);
   const resultsOf = (scenarios: readonly MeasuredScenario[]): Results => {
     const results = { schema: 2, isQuick, machine, contestants: named, scenarios } as const;
-    return held === undefined ? results : joinResults(held, results, names);
+    return held === undefined ? results : joinResults(JSON.parse(held), results, names);
   };
-  // Whether they go together is better known before hours of measuring than after.
-  resultsOf([]);
+  try {
+    // Whether they go together is better known before hours of measuring than after.
+    resultsOf([]);
+  } catch (error) {
+    process.stderr.write(`--json ${json ?? ''}: ${(error as Error).message}\n`);
+    return 2;
+  }
   const measured: MeasuredScenario[] = [];
   for (const contestant of contestants) {
     const reason = contestant.unavailable();

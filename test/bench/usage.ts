@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs';
-
-import { descendantsOf, processInfo, type ProcessInfo } from '../support/processes.js';
+import { descendantsOf, processInfo, readStat, type ProcessInfo } from '../support/processes.js';
 
 const MS_PER_TICK = 10;
-/** In /proc/PID/stat. */
+/** Among the fields of /proc/PID/stat. */
 const [USER_TIME, SYSTEM_TIME] = [11, 12];
 /** There: sizes, and where the stack begins, which is another place for each program that is run. */
 const MEMORY = [20, 21, 25];
@@ -36,26 +34,16 @@ export function usageOf(pids: readonly number[]): Usage {
 
 /** Until it runs another program, what was started by vfork has the memory of its parent, which would count twice. */
 function isStillItsParent({ pid, parent }: ProcessInfo): boolean {
-  const [own, others] = [statOf(pid), statOf(parent)];
-  return own.length > 0 && MEMORY.every((field) => own[field] === others[field]);
+  const [own, others] = [readStat(pid)?.fields, readStat(parent)?.fields];
+  return own !== undefined && MEMORY.every((field) => own[field] === others?.[field]);
 }
 
 function sum(infos: readonly ProcessInfo[], valueOf: (info: ProcessInfo) => number): number {
   return infos.reduce((total, info) => total + valueOf(info), 0);
 }
 
+/** None when it has ended meanwhile. */
 function cpuWithoutChildren(pid: number): number {
-  const fields = statOf(pid);
+  const fields = readStat(pid)?.fields ?? [];
   return (Number(fields[USER_TIME] ?? 0) + Number(fields[SYSTEM_TIME] ?? 0)) * MS_PER_TICK;
-}
-
-/** The fields of /proc/PID/stat (proc(5)) from the third on; none when the process has ended meanwhile. */
-function statOf(pid: number): string[] {
-  let stat: string;
-  try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  } catch {
-    return [];
-  }
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }

@@ -19,19 +19,27 @@ const PAGE_BYTES = 4096;
 
 /** The process, or `undefined` when it is gone. */
 export function processInfo(pid: number): ProcessInfo | undefined {
-  const stat = readProc(pid, 'stat');
+  const stat = readStat(pid);
   if (stat === undefined) return undefined;
-  // The name stands in parentheses and may hold anything; what follows the last one is numbers.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const { command, fields } = stat;
   const ticks = [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index]), 0);
   return {
     pid,
     state: fields[0]!,
     parent: Number(fields[1]),
-    command: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')),
+    command,
     cpuMs: (ticks * 1000) / TICKS_PER_SECOND,
     residentBytes: Number(fields[21]) * PAGE_BYTES,
   };
+}
+
+/** /proc/PID/stat (proc(5)): the name, and the fields from the third on; `undefined` when the process is gone. */
+export function readStat(pid: number): { command: string; fields: string[] } | undefined {
+  const stat = readProc(pid, 'stat');
+  if (stat === undefined) return undefined;
+  // The name stands in parentheses and may hold anything; what follows the last one is numbers.
+  const end = stat.lastIndexOf(')');
+  return { command: stat.slice(stat.indexOf('(') + 1, end), fields: stat.slice(end + 2).split(' ') };
 }
 
 /** All processes that live; those that ended and wait to be collected are left out. */

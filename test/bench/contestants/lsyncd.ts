@@ -21,8 +21,8 @@ export const lsyncd: Contestant = {
 
 /**
  * `archive` as the examples of its manual, without `compress`, which the limit has not either, and no socket options, which
- * none of the examples gives. The delay is the
- * smallest that it has but none: 1 s, where the manual's default is 15. `insist`: a remote that is not there is tried again.
+ * none of the examples gives. The delay is the smallest that it has but none: 1 s, where the manual's default is 15.
+ * `insist`: a remote that is not there is tried again.
  */
 function configuration(task: Task): string {
   const rsync = ['archive = true', ...(task.bwlimit === undefined ? [] : [`bwlimit = ${task.bwlimit}`])];

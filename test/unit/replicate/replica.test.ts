@@ -54,12 +54,12 @@ interface BenchOptions extends Partial<ReplicaLimits> {
   readonly fingerprint?: string;
 }
 
-/** One remote, whose runs the test ends. */
 /** It is too early to tell that no more will come. */
 const MORE_MAY_COME = { afterLastMs: 1_000, atMostMs: 0 };
 /** Whatever comes is looked at as soon as it is marked. */
 const GATHERING_NOTHING = { gather: { afterLastMs: 0, atMostMs: 0 } };
 
+/** One remote, whose runs the test ends. */
 class Bench {
   readonly clock = new ManualClock();
   readonly transport = new ScriptedTransport();
