@@ -608,8 +608,8 @@ export class Replica implements JournalSource {
     { isDivision = false, waitsFor = [] }: { isDivision?: boolean; waitsFor?: readonly Promise<void>[] } = {},
   ): Batch {
     this.#blockedSince.delete(kind);
-    const sendsLarge = kind === 'trees' || kind === 'large' || (kind === 'entries' && looks.length === 1);
-    const moved = sendsLarge ? this.#takeMoved(looks) : [];
+    const mayHaveMoved = kind === 'trees' || kind === 'large' || (kind === 'entries' && looks.length === 1);
+    const moved = mayHaveMoved ? this.#takeMoved(looks) : [];
     const origins = moved.map(
       ({ from }) => ({ path: from, scope: 'subtree', gone: true, alone: false, since: now }) as const,
     );
@@ -1073,13 +1073,19 @@ export class Replica implements JournalSource {
   #markAgain(batch: Batch, looks: readonly DirtyPath[]): void {
     const dirty = batch.kind === 'resync' ? this.#resyncPieces : this.#changes;
     for (const look of looks) dirty.mark(look);
-    for (const { path, from } of batch.moved) this.#moves.add(from, path);
+    this.#keepMoves(batch);
+  }
+
+  #keepMoves({ moved }: Batch): void {
+    for (const { path, from } of moved) this.#moves.add(from, path);
   }
 
   #lookAgain(batch: Batch, again: readonly Again[], now: number): void {
     if (again.length === 0) return;
     const sinceOf = timesOf(batch, now);
     const wasMoved = belowAny(batch.looks.filter(({ moved }) => moved === true).map(({ path }) => path));
+    // It was not looked for under its old name yet.
+    if (again.some(({ because }) => because === 'large')) this.#keepMoves(batch);
     for (const { path, scope, gone, because } of again) {
       const moved = because === 'doubtful' || because === 'reappeared' || wasMoved(path);
       const dirty = { path, scope, gone, alone: because === 'large', since: sinceOf(path), ...movedIf(moved) };
@@ -1420,7 +1426,6 @@ function without(batch: Batch, flying: FlyingLook | undefined): FlyingLook | und
   return { ...flying, other: without(batch, flying.other) };
 }
 
-/** Of several names a run hands back those that are large; a single one it sends, whatever its size. */
 function isSingle({ looks }: Batch): boolean {
   return looks.length === 1;
 }

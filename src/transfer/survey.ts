@@ -68,7 +68,7 @@ const DIVIDE_AT_MOST_DIRECTORIES = 1_000;
 /** A dirty set takes 100,000 marks. */
 const DIVIDE_AT_MOST_PIECES = 20_000;
 
-/** `filter`: where one is in force. */
+/** `largeBytes`: as in `TransferTask`. `filter`: where one is in force. */
 export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: number, filter?: Filter): EntriesSurvey {
   const lift = createLift(disk, filter);
   const names = new Map<RelativePath, 'there' | 'missing'>();
@@ -94,7 +94,7 @@ export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: nu
     } else if (kind === 'directory' && (look.gone || path !== look.path)) {
       // It was seen to go and is there again: nothing below is known, and what is missing there was seen to go.
       again.push({ path, scope: 'subtree', gone: true, because: 'reappeared' });
-    } else if (largeBytes > 0 && size >= largeBytes && looks.length > 1) {
+    } else if (largeBytes > 0 && size >= largeBytes) {
       again.push({ path, scope: 'entry', gone: look.gone, because: 'large' });
     } else {
       names.set(path, 'there');

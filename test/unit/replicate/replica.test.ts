@@ -456,6 +456,19 @@ describe('large files', () => {
     expect(bench.running).toEqual(['entries big', 'entries b']);
   });
 
+  test('are looked for under their old names when they are sent', async () => {
+    const bench = new Bench();
+    bench.replica.moved('old', 'big');
+    await bench.mark('big', '-old');
+    const moved = [{ path: 'big', from: 'old' }];
+    expect(bench.transport.run().task).toMatchObject({ moved });
+    await bench.end({ again: [again('large', 'big')] });
+    expect(bench.running).toEqual(['entries big']);
+    expect(bench.transport.run().task).toMatchObject({ largeBytes: 0, moved });
+    expect(await bench.drain()).toEqual(['entries big', 'entries -old']);
+    bench.expectInSync();
+  });
+
   test('never take the last lane: it is for small changes', async () => {
     const bench = new Bench({ lanes: 3 });
     await bench.mark('!one', '!two', '!three');

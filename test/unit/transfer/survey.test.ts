@@ -106,7 +106,7 @@ describe('before entries are sent', () => {
       names: { a: 'there' },
       again: ['large big'],
     },
-    { why: 'a large file by itself is sent', looks: [look('big')], names: { big: 'there' } },
+    { why: 'also when there are no others yet', looks: [look('big')], names: {}, again: ['large big'] },
   ])('$why', ({ looks, names, again = [] }) => {
     const survey = surveyEntries(treeOf(...DISK), looks, 100);
     expect(Object.fromEntries(survey.names)).toEqual(names);
