@@ -42,9 +42,6 @@ export interface DirtyPath extends Mark {
   readonly path: RelativePath;
 }
 
-/** `since` of a mark moves back when it folds an older one. */
-type StoredMark = { -readonly [Key in keyof DirtyPath]: DirtyPath[Key] };
-
 /**
  * Whether settling `mark` settles `other` as well, which stands `levels` below it (0: at the same path).
  *
@@ -76,7 +73,8 @@ export interface DirtySetOptions {
 
 /** The dirty paths of one remote. Marks that others cover are folded; no two marks in the set cover each other. */
 export class DirtySet {
-  readonly #marks = new PathTree<StoredMark>();
+  /** As they were given: of one change the sets of all remotes hold the same object. */
+  readonly #marks = new PathTree<DirtyPath>();
   readonly #counts: Record<MarkKind, number> = { entry: 0, large: 0, listing: 0, subtree: 0 };
   readonly #maxMarks: number;
   readonly #onChanged: (path: RelativePath, isDated: boolean) => void;
@@ -115,23 +113,24 @@ export class DirtySet {
 
   mark(dirty: DirtyPath): void {
     const { path } = dirty;
-    let merged = markOf(dirty);
-    const above = this.#marks.findAbove(path, (mark, levels) => covers(mark, merged, levels));
+    const above = this.#marks.findAbove(path, (mark, levels) => covers(mark, dirty, levels));
     if (above !== undefined) {
-      above.since = Math.min(above.since, merged.since);
+      if (dirty.since < above.since) this.#marks.set(above.path, { ...above, since: dirty.since });
       return;
     }
     const present = this.#marks.get(path);
-    if (present !== undefined) merged = { path, ...merge(present, merged) };
+    let merged = present === undefined ? keepable(dirty) : { path, ...merge(present, keepable(dirty)) };
     if (this.#marks.hasBelow(path)) {
+      let { since } = merged;
       this.#marks.pruneBelow(path, (below, levels, belowPath) => {
         const isCovered = covers(merged, below, levels);
         if (!isCovered) return false;
-        merged.since = Math.min(merged.since, below.since);
+        since = Math.min(since, below.since);
         this.#counts[kindOf(below)]--;
         this.#onChanged(belowPath, false);
         return true;
       });
+      if (since < merged.since) merged = { ...merged, since };
     }
     if (present !== undefined) this.#counts[kindOf(present)]--;
     this.#counts[kindOf(merged)]++;
@@ -242,9 +241,8 @@ export function datedIf(dated: boolean | undefined): Pick<Mark, 'dated'> {
 }
 
 /** A walk finds a name that is there, and nothing more of it: no deletion, no move, no size. */
-function markOf({ path, scope, gone, alone, moved, dated, since }: DirtyPath): StoredMark {
-  const mark: StoredMark = { path, scope, gone, alone, since };
-  if (moved === true) mark.moved = true;
-  else if (dated === true && scope === 'entry' && !gone && !alone) mark.dated = true;
-  return mark;
+function keepable(dirty: DirtyPath): DirtyPath {
+  const { scope, gone, alone, moved, dated } = dirty;
+  const isFound = scope === 'entry' && !gone && !alone && moved !== true;
+  return dated === true && !isFound ? { ...dirty, dated: false } : dirty;
 }

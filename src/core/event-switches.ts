@@ -49,7 +49,13 @@ const NOTHING: Effect = {
  * its writer closes it (`closeWrite`), as it grows (`modify`), or as it appears (`createFile`); a file that stays open
  * with `closeWrite` alone is sent at an interval. Links and devices have no writer: they count as soon as they are there.
  */
-export function effectOf(hint: Hint, switches: EventSwitches): Effect {
+export function effectsOf(switches: EventSwitches): (hint: Hint) => Effect {
+  // There are few hints and many changes.
+  const known: Effect[] = [];
+  return (hint) => (known[hint] ??= effectOf(hint, switches));
+}
+
+function effectOf(hint: Hint, switches: EventSwitches): Effect {
   const has = (bit: Hint): boolean => (hint & bit) !== 0;
   const gone = switches.delete && (has(Hint.removed) || (has(Hint.movedFrom) && switches.moveFrom));
   const isMovedHere = has(Hint.movedTo) && switches.moveTo;

@@ -1,32 +1,41 @@
 import { ROOT, type RelativePath } from './relative-path.js';
 
+/** Its children are a list: in the order in which they came, and any of them can go without the others being touched. */
 class Node<Value> {
   value: Value | undefined = undefined;
-  children: Map<string, Node<Value>> | undefined = undefined;
+  firstChild: Node<Value> | undefined = undefined;
+  private lastChild: Node<Value> | undefined = undefined;
+  private previous: Node<Value> | undefined = undefined;
+  next: Node<Value> | undefined = undefined;
 
   constructor(
     readonly path: RelativePath,
-    /** The last part of the path. */
-    readonly name: string,
     readonly parent: Node<Value> | undefined,
   ) {}
 
   get isEmpty(): boolean {
-    return this.value === undefined && !this.hasChildren;
+    return this.value === undefined && this.firstChild === undefined;
   }
 
-  get hasChildren(): boolean {
-    return this.children !== undefined && this.children.size > 0;
+  append(child: Node<Value>): void {
+    child.previous = this.lastChild;
+    child.next = undefined;
+    if (this.lastChild === undefined) this.firstChild = child;
+    else this.lastChild.next = child;
+    this.lastChild = child;
   }
 
-  childNamed(name: string): Node<Value> {
-    this.children ??= new Map();
-    let child = this.children.get(name);
-    if (child === undefined) {
-      child = new Node<Value>(this.parent === undefined ? name : `${this.path}/${name}`, name, this);
-      this.children.set(name, child);
-    }
-    return child;
+  remove(child: Node<Value>): void {
+    const { previous, next } = child;
+    if (previous === undefined) this.firstChild = next;
+    else previous.next = next;
+    if (next === undefined) this.lastChild = previous;
+    else next.previous = previous;
+  }
+
+  moveToBack(child: Node<Value>): void {
+    this.remove(child);
+    this.append(child);
   }
 }
 
@@ -35,7 +44,9 @@ class Node<Value> {
  * Iteration is depth first; siblings come in the order in which they were set.
  */
 export class PathTree<Value extends object> {
-  #root = new Node<Value>(ROOT, ROOT, undefined);
+  #root = new Node<Value>(ROOT, undefined);
+  /** All but the root: to look a path up costs one look, and no string for a part of it. */
+  readonly #nodes = new Map<RelativePath, Node<Value>>();
   #size = 0;
   /** Names of one directory usually follow one another. */
   #lastDirectory: Node<Value> | undefined;
@@ -65,7 +76,8 @@ export class PathTree<Value extends object> {
   }
 
   clear(): void {
-    this.#root = new Node<Value>(ROOT, ROOT, undefined);
+    this.#root = new Node<Value>(ROOT, undefined);
+    this.#nodes.clear();
     this.#lastDirectory = undefined;
     this.#size = 0;
   }
@@ -93,7 +105,7 @@ export class PathTree<Value extends object> {
   }
 
   hasBelow(path: RelativePath): boolean {
-    return this.#size > 0 && this.#find(path)?.hasChildren === true;
+    return this.#size > 0 && this.#find(path)?.firstChild !== undefined;
   }
 
   /** Removes the values strictly below `path` for which `isPruned` says so. */
@@ -127,66 +139,52 @@ export class PathTree<Value extends object> {
         node.value = undefined;
         this.#size--;
       }
-      if (node.children === undefined || isClosed(path)) return;
+      if (node.firstChild === undefined || isClosed(path)) return;
       const staying: Node<Value>[] = [];
       let isPartial = false;
-      for (const child of node.children.values()) {
+      for (let child: Node<Value> | undefined = node.firstChild; child !== undefined;) {
         isPartial = taken.length >= limit;
         if (isPartial) break;
+        const { next }: Node<Value> = child;
         visit(child);
         if (child.isEmpty) this.#remove(child);
         else staying.push(child);
+        child = next;
       }
-      if (isPartial) for (const child of staying) moveToBack(node.children, child);
+      if (isPartial) for (const child of staying) node.moveToBack(child);
     };
     if (limit > 0) visit(this.#root);
     return taken;
   }
 
   #find(path: RelativePath): Node<Value> | undefined {
-    if (path === ROOT) return this.#root;
-    const slash = path.lastIndexOf('/');
-    return this.#directoryAt(path, slash)?.children?.get(path.slice(slash + 1));
+    return path === ROOT ? this.#root : this.#nodes.get(path);
   }
 
   /** The node whose path ends before the slash at `slash` in `path`; -1: the root. */
   #directoryAt(path: RelativePath, slash: number): Node<Value> | undefined {
     if (slash < 0) return this.#root;
-    if (this.#isLastDirectory(path, slash)) return this.#lastDirectory;
-    let node: Node<Value> | undefined = this.#root;
-    for (let start = 0; start < slash;) {
-      const end = path.indexOf('/', start);
-      node = node.children?.get(path.slice(start, end));
-      if (node === undefined) return undefined;
-      start = end + 1;
-    }
-    this.#lastDirectory = node;
-    return node;
-  }
-
-  #isLastDirectory(path: RelativePath, slash: number): boolean {
-    const last = this.#lastDirectory?.path;
-    return last?.length === slash && path.startsWith(last);
+    const last = this.#lastDirectory;
+    if (last?.path.length === slash && path.startsWith(last.path)) return last;
+    const directory = this.#nodes.get(path.slice(0, slash));
+    if (directory !== undefined) this.#lastDirectory = directory;
+    return directory;
   }
 
   #make(path: RelativePath): Node<Value> {
-    if (path === ROOT) return this.#root;
+    const present = this.#find(path);
+    if (present !== undefined) return present;
     const slash = path.lastIndexOf('/');
-    let node = slash >= 0 && this.#isLastDirectory(path, slash) ? this.#lastDirectory : undefined;
-    if (node === undefined) {
-      node = this.#root;
-      for (let start = 0; start < slash;) {
-        const end = path.indexOf('/', start);
-        node = node.childNamed(path.slice(start, end));
-        start = end + 1;
-      }
-      if (slash >= 0) this.#lastDirectory = node;
-    }
-    return node.childNamed(path.slice(slash + 1));
+    const parent = this.#directoryAt(path, slash) ?? this.#make(path.slice(0, slash));
+    const node = new Node<Value>(path, parent);
+    this.#nodes.set(path, node);
+    parent.append(node);
+    return node;
   }
 
   #remove(node: Node<Value>): void {
-    node.parent?.children?.delete(node.name);
+    node.parent?.remove(node);
+    this.#nodes.delete(node.path);
     if (node === this.#lastDirectory) this.#lastDirectory = undefined;
   }
 
@@ -200,26 +198,21 @@ export class PathTree<Value extends object> {
     isPruned: (value: Value, levels: number, path: RelativePath) => boolean,
     levels: number,
   ): void {
-    if (node.children === undefined) return;
-    for (const child of node.children.values()) {
+    for (let child = node.firstChild; child !== undefined;) {
+      const { next } = child;
       this.#prune(child, isPruned, levels + 1);
       if (child.value !== undefined && isPruned(child.value, levels, child.path)) {
         child.value = undefined;
         this.#size--;
       }
       if (child.isEmpty) this.#remove(child);
+      child = next;
     }
   }
 }
 
-function moveToBack<Value>(children: Map<string, Node<Value>>, child: Node<Value>): void {
-  children.delete(child.name);
-  children.set(child.name, child);
-}
-
 function* entriesBelow<Value>(node: Node<Value>): Generator<[RelativePath, Value]> {
-  if (node.children === undefined) return;
-  for (const child of node.children.values()) {
+  for (let child = node.firstChild; child !== undefined; child = child.next) {
     if (child.value !== undefined) yield [child.path, child.value];
     yield* entriesBelow(child);
   }

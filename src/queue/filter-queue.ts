@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.js';
-import { datedIf, movedIf, type DirtyPath } from '../core/dirty-set.js';
+import type { DirtyPath } from '../core/dirty-set.js';
 import type { Filter } from '../core/filter.js';
 import { Hint } from '../core/hint.js';
 import { ROOT, type RelativePath } from '../core/relative-path.js';
-import { effectOf, type EventSwitches } from '../core/event-switches.js';
+import { effectsOf, type EventSwitches, type Effect } from '../core/event-switches.js';
 import { isDotfile } from '../core/temporaries.js';
 
 export interface FilterQueueTimes {
@@ -56,6 +56,7 @@ const MAX_TOLD = 1_000;
  */
 export class FilterQueue {
   readonly #options: FilterQueueOptions;
+  readonly #effectOf: (hint: Hint) => Effect;
   readonly #waiting = new Map<RelativePath, Waiting>();
   readonly #toldOpen = new Set<RelativePath>();
   #cancelTimer: (() => void) | undefined;
@@ -63,6 +64,7 @@ export class FilterQueue {
 
   constructor(options: FilterQueueOptions) {
     this.#options = options;
+    this.#effectOf = effectsOf(options.switches);
   }
 
   /** Files that are being waited for. */
@@ -83,10 +85,10 @@ export class FilterQueue {
   }
 
   touched(path: RelativePath, hint: Hint): void {
-    const { filter, switches, clock } = this.#options;
+    const { filter, clock } = this.#options;
     const isDirectory = (hint & Hint.directory) !== 0;
     if (filter.isExcluded(path, isDirectory) || this.#isSilent(path, isDirectory)) return;
-    const effect = effectOf(hint, switches);
+    const effect = this.#effectOf(hint);
     const now = clock.now();
 
     if ((hint & (Hint.removed | Hint.movedFrom)) !== 0) this.#waiting.delete(path);
@@ -164,17 +166,18 @@ export class FilterQueue {
     if (isComplete) this.#waiting.delete(path);
     // The root as an entry would bring all that is in it; its listing is the narrowest look that brings its attributes.
     const scope = isDirectory && path === ROOT ? 'listing' : 'entry';
-    const more = { ...movedBy(hint), ...datedIf(waiting?.dated === true || isDated(hint)) };
-    this.#options.release({ path, scope, gone: false, alone: false, since, ...more }, hint);
+    const moved = isMovedHere(hint);
+    const dated = waiting?.dated === true || isDated(hint);
+    this.#options.release({ path, scope, gone: false, alone: false, moved, dated, since }, hint);
   }
 
   #releaseWhole(path: RelativePath, hint: Hint, since: number): void {
-    this.#options.release({ path, scope: 'subtree', gone: false, alone: false, since, ...movedBy(hint) }, hint);
+    const moved = isMovedHere(hint);
+    this.#options.release({ path, scope: 'subtree', gone: false, alone: false, moved, since }, hint);
   }
 
   #releaseWritten(path: RelativePath, since: number, dated: boolean): void {
-    const more = datedIf(dated);
-    this.#options.release({ path, scope: 'entry', gone: false, alone: false, since, ...more }, Hint.modified);
+    this.#options.release({ path, scope: 'entry', gone: false, alone: false, dated, since }, Hint.modified);
   }
 
   /** A file whose changes do not count because of its name. Directories of such names are ordinary. */
@@ -196,6 +199,6 @@ function isDated(hint: Hint): boolean {
   return (hint & SETS_CTIME) !== 0;
 }
 
-function movedBy(hint: Hint): Pick<DirtyPath, 'moved'> {
-  return movedIf((hint & Hint.movedTo) !== 0);
+function isMovedHere(hint: Hint): boolean {
+  return (hint & Hint.movedTo) !== 0;
 }

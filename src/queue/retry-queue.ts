@@ -122,6 +122,7 @@ export class RetryQueue {
    * settled them, nothing else will.
    */
   triedBy(looks: readonly DirtyPath[]): FailedPath[] {
+    if (this.#failed.size === 0) return [];
     return looks.flatMap((look) =>
       this.#under(look).filter(
         (failed) =>

@@ -1,4 +1,3 @@
-import { movedIf } from '../core/dirty-set.js';
 import type { Scope } from '../core/scope.js';
 import type { Look, TransferTask } from '../replicate/ports.js';
 
@@ -47,6 +46,7 @@ function unpackLooks({ paths, flags, times }: PackedLooks): Look[] {
   return paths.split('\0').map((path, index) => {
     const flag = flags[index] ?? 0;
     const scope = SCOPES[flag & ~(GONE | MOVED)] ?? 'entry';
-    return { path, scope, gone: (flag & GONE) !== 0, since: times[index] ?? 0, ...movedIf((flag & MOVED) !== 0) };
+    const look = { path, scope, gone: (flag & GONE) !== 0, since: times[index] ?? 0 };
+    return (flag & MOVED) === 0 ? look : { ...look, moved: true };
   });
 }

@@ -122,12 +122,12 @@ function standingOf(path: RelativePath, kind: Kind, filter: Filter): 'ours' | 's
  */
 export function surveyAfter(disk: Disk, names: EntriesSurvey['names']): Again[] {
   const again: Again[] = [];
-  for (const [path, before] of names) {
-    if (before === 'there') continue;
+  names.forEach((before, path) => {
+    if (before === 'there') return;
     const { kind } = disk.look(path);
     if (kind === 'directory') again.push({ path, scope: 'subtree', gone: true, because: 'reappeared' });
     else if (kind !== 'missing') again.push({ path, scope: 'entry', gone: false, because: 'reappeared' });
-  }
+  });
   return again;
 }
 

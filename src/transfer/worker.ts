@@ -298,7 +298,9 @@ async function sendLooks(
 
 function missingOf(names: EntriesSurvey['names']): RelativePath[] {
   const missing: RelativePath[] = [];
-  for (const [path, state] of names) if (state === 'missing') missing.push(path);
+  names.forEach((state, path) => {
+    if (state === 'missing') missing.push(path);
+  });
   return missing;
 }
 

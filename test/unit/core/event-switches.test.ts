@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { effectOf, type Effect, type EventSwitches } from '../../../src/core/event-switches.js';
+import { effectsOf, type Effect, type EventSwitches } from '../../../src/core/event-switches.js';
 import { Hint } from '../../../src/core/hint.js';
 
 type Switch = keyof EventSwitches;
@@ -30,7 +30,7 @@ const only = (...names: Switch[]): EventSwitches => ({
 
 /** What is true, in words; nothing is an empty text. */
 function effects(hint: Hint, switches: EventSwitches): string {
-  const effect = effectOf(hint, switches);
+  const effect = effectsOf(switches)(hint);
   return (Object.keys(effect) as (keyof Effect)[])
     .filter((name) => effect[name])
     .sort()
@@ -146,6 +146,6 @@ describe('switches together', () => {
   test('with delete off no hint ever deletes', () => {
     const all = Object.values(Hint).reduce((bits, bit) => bits | bit, 0);
     const everything = { ...only(...SWITCHES), delete: false };
-    for (let hint = 0; hint <= all; hint++) expect(effectOf(hint, everything).gone, `hint ${hint}`).toBe(false);
+    for (let hint = 0; hint <= all; hint++) expect(effectsOf(everything)(hint).gone, `hint ${hint}`).toBe(false);
   });
 });
