@@ -308,7 +308,9 @@ function createReplicator({ watch, remotes }: LocalPathConfig, parts: Parts): Re
     isInFlight: (path) => replicas.some((replica) => replica.isInFlight(path)),
     filesBelow: (path) => filesBelow(source, path),
     release: (dirty, hint) => {
-      events.emit('path:touched', { root: watch, path: dirty.path, scope: dirty.scope, gone: dirty.gone });
+      // Without `<debug>` nobody listens, and there may be ten thousand a second.
+      if (events.listenerCount('path:touched') > 0)
+        events.emit('path:touched', { root: watch, path: dirty.path, scope: dirty.scope, gone: dirty.gone });
       for (const replica of replicas) replica.mark(dirty);
       synced?.touched(dirty, hint);
     },
