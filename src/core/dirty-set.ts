@@ -119,7 +119,8 @@ export class DirtySet {
       return;
     }
     const present = this.#marks.get(path);
-    let merged = present === undefined ? keepable(dirty) : { path, ...merge(present, keepable(dirty)) };
+    const given = keepable(dirty);
+    let merged = present === undefined ? given : { path, ...merge(present, given) };
     if (this.#marks.hasBelow(path)) {
       let { since } = merged;
       this.#marks.pruneBelow(path, (below, levels, belowPath) => {
@@ -236,7 +237,7 @@ export function movedIf(moved: boolean | undefined): Pick<Mark, 'moved'> {
   return moved === true ? { moved } : {};
 }
 
-export function datedIf(dated: boolean | undefined): Pick<Mark, 'dated'> {
+function datedIf(dated: boolean | undefined): Pick<Mark, 'dated'> {
   return dated === true ? { dated } : {};
 }
 

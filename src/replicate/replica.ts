@@ -608,7 +608,7 @@ export class Replica implements JournalSource {
     { isDivision = false, waitsFor = [] }: { isDivision?: boolean; waitsFor?: readonly Promise<void>[] } = {},
   ): Batch {
     this.#blockedSince.delete(kind);
-    const mayHaveMoved = kind === 'trees' || kind === 'large' || (kind === 'entries' && looks.length === 1);
+    const mayHaveMoved = kind === 'trees' || kind === 'large' || (kind === 'entries' && isSingle({ looks }));
     const moved = mayHaveMoved ? this.#takeMoved(looks) : [];
     const origins = moved.map(
       ({ from }) => ({ path: from, scope: 'subtree', gone: true, alone: false, since: now }) as const,
@@ -1426,7 +1426,7 @@ function without(batch: Batch, flying: FlyingLook | undefined): FlyingLook | und
   return { ...flying, other: without(batch, flying.other) };
 }
 
-function isSingle({ looks }: Batch): boolean {
+function isSingle({ looks }: Pick<Batch, 'looks'>): boolean {
   return looks.length === 1;
 }
 

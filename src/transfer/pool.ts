@@ -60,14 +60,11 @@ export class TransferPool {
    * after several runs, so that a remote which hangs never takes the place of another.
    */
   constructor(threads: number, lanes: number, remotes: number) {
-    const common = {
-      filename: new URL('./worker.js', import.meta.url).href,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB.others },
-    };
+    const filename = new URL('./worker.js', import.meta.url).href;
     const small = Math.min(threads, Math.ceil(remotes / REMOTES_PER_THREAD));
     // piscina's threads wait for tasks outside of their event loop unless they are told not to (5.3.2): no timer would run.
     const one = {
-      ...common,
+      filename,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB.small },
       minThreads: 1,
       maxThreads: 1,
@@ -81,7 +78,8 @@ export class TransferPool {
       others === 0 && first !== undefined
         ? first
         : new Piscina<WorkerJob, RunReport>({
-            ...common,
+            filename,
+            resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB.others },
             minThreads: 0,
             maxThreads: others,
             idleTimeout: IDLE_MS,
