@@ -14,33 +14,77 @@ import { levelsBelow, ROOT, type RelativePath } from '../core/relative-path.js';
 export type BatchKind = (typeof BATCH_KINDS)[number];
 export const BATCH_KINDS = ['entries', 'trees', 'large', 'resync', 'sweep'] as const;
 
-/** The paths of one remote that are in flight, for the question whether a path must wait. */
-export class InFlight {
-  readonly #paths = new PathTree<Pick<Mark, 'scope' | 'gone' | 'since'>>();
+/** What is in flight together. */
+export interface FlyingBatch {
+  /** What others must keep away from: first each of the looks, as deep as others must, then what else there is. */
+  readonly claims: readonly DirtyPath[];
+  readonly looks: readonly DirtyPath[];
+}
+
+/** One path in flight with a batch. At one path there may be two, one of which waits for the other. */
+export interface Flight<Batch> {
+  readonly claim: DirtyPath;
+  /** Undefined: others keep away from it, and that is all. */
+  readonly look: DirtyPath | undefined;
+  readonly batch: Batch;
+  readonly other: Flight<Batch> | undefined;
+}
+
+/** The paths of one remote that are in flight: whether another must wait, and what is looked at. */
+export class InFlight<Batch extends FlyingBatch = FlyingBatch> {
+  readonly #flights = new PathTree<Flight<Batch>>();
 
   get size(): number {
-    return this.#paths.size;
+    return this.#flights.size;
   }
 
-  add(batch: readonly DirtyPath[]): void {
-    for (const dirty of batch) this.#paths.set(dirty.path, dirty);
+  add(batch: Batch): void {
+    const { claims, looks } = batch;
+    claims.forEach((claim, index) => {
+      const { path } = claim;
+      this.#flights.set(path, { claim, look: looks[index], batch, other: this.#flights.get(path) });
+    });
   }
 
-  remove(batch: readonly DirtyPath[]): void {
-    // A look that was added later at the same path waits for this one to end, and stays.
-    for (const dirty of batch) if (this.#paths.get(dirty.path) === dirty) this.#paths.delete(dirty.path);
+  remove(batch: Batch): void {
+    for (const { path } of batch.claims) {
+      const others = without(batch, this.#flights.get(path));
+      if (others === undefined) this.#flights.delete(path);
+      else this.#flights.set(path, others);
+    }
   }
 
   has(path: RelativePath): boolean {
-    return this.#paths.get(path) !== undefined;
+    return this.#flights.get(path) !== undefined;
+  }
+
+  /** What flies at the path itself; the others with it by their `other`. */
+  at(path: RelativePath): Flight<Batch> | undefined {
+    return this.#flights.get(path);
+  }
+
+  /** Whether one of the looks at a path or above it, of a batch that `isMeant`, looks at the path. */
+  looksAt(path: RelativePath, isMeant: (batch: Batch) => boolean): boolean {
+    const isLook = ({ look, batch }: Flight<Batch>, levels: number): boolean =>
+      look !== undefined && conflicts(look, levels) && isMeant(batch);
+    return (
+      some(this.#flights.get(path), (flight) => isLook(flight, 0)) ||
+      this.#flights.findAbove(path, (flight, levels) => some(flight, (one) => isLook(one, levels))) !== undefined
+    );
+  }
+
+  /** The paths that are looked at. */
+  *lookedAt(): Generator<RelativePath> {
+    for (const [path, flight] of this.#flights.entries())
+      if (some(flight, ({ look }) => look !== undefined)) yield path;
   }
 
   /** Whether a look at `path` would meet one that is in flight. */
   blocks(path: RelativePath, mark: Mark): boolean {
-    if (this.#paths.size === 0) return false;
-    if (this.has(path) || this.#paths.findAbove(path, conflicts) !== undefined) return true;
+    if (this.#flights.size === 0) return false;
+    if (this.has(path) || this.#flights.findAbove(path, claims) !== undefined) return true;
     if (mark.scope === 'entry' && !mark.gone) return false;
-    for (const [below] of this.#paths.below(path)) {
+    for (const [below] of this.#flights.below(path)) {
       if (conflicts(mark, levelsBelow(below, path))) return true;
     }
     return false;
@@ -48,15 +92,33 @@ export class InFlight {
 
   /** Whether everything below `path` must wait. */
   closes(path: RelativePath): boolean {
-    const mark = this.#paths.size === 0 ? undefined : this.#paths.get(path);
-    return mark !== undefined && (mark.gone || mark.scope === 'subtree');
+    return some(this.#flights.get(path), ({ claim }) => claim.gone || claim.scope === 'subtree');
   }
 
   oldest(): number | undefined {
     let oldest: number | undefined;
-    for (const [, { since }] of this.#paths.entries()) oldest = Math.min(oldest ?? since, since);
+    for (const [, first] of this.#flights.entries()) {
+      for (let flight: Flight<Batch> | undefined = first; flight !== undefined; flight = flight.other) {
+        oldest = Math.min(oldest ?? Infinity, flight.claim.since);
+      }
+    }
     return oldest;
   }
+}
+
+/** Whether others must keep away from what stands `levels` below a flight. */
+function claims(flight: Flight<unknown>, levels: number): boolean {
+  return some(flight, ({ claim }) => conflicts(claim, levels));
+}
+
+function some<Batch>(first: Flight<Batch> | undefined, isWanted: (flight: Flight<Batch>) => boolean): boolean {
+  for (let flight = first; flight !== undefined; flight = flight.other) if (isWanted(flight)) return true;
+  return false;
+}
+
+function without<Batch>(batch: Batch, flight: Flight<Batch> | undefined): Flight<Batch> | undefined {
+  if (flight === undefined || flight.batch === batch) return flight?.other;
+  return { ...flight, other: without(batch, flight.other) };
 }
 
 /**

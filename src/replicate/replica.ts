@@ -11,15 +11,15 @@
  * tried again, held.
  */
 import { backoffMs, type Backoff } from '../core/backoff.js';
-import { conflicts, DirtySet, merge, movedIf, type DirtyPath, type Mark } from '../core/dirty-set.js';
+import { DirtySet, merge, movedIf, type DirtyPath, type Mark } from '../core/dirty-set.js';
 import { Moves } from '../core/moves.js';
-import { ancestorsOf, levelsBelow, ROOT, type RelativePath } from '../core/relative-path.js';
+import { ancestorsOf, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors.js';
 import type { Events } from '../events.js';
 import { doSoon } from '../turns.js';
 import { RetryQueue, type FailedPath, type Failure } from '../queue/retry-queue.js';
-import { BATCH_KINDS, InFlight, takeBatch, takeWhole, type BatchKind } from './planner.js';
+import { BATCH_KINDS, InFlight, takeBatch, takeWhole, type BatchKind, type FlyingBatch } from './planner.js';
 import { Gathering, type GatheringTimes } from './gathering.js';
 import { Deletions, placeOfFound, type Comparer, type DeleteLimit, type HeldName } from './deletions.js';
 import {
@@ -167,15 +167,12 @@ const FULL_AFTER_RUNS = 2;
 /** A name that only the remote has, and that goes. `gone`: here it was seen to go, by itself or with a directory above it. */
 type Extra = Pick<DirtyPath, 'path' | 'gone'>;
 
-interface Batch {
+interface Batch extends FlyingBatch {
   readonly kind: BatchKind;
-  readonly looks: readonly DirtyPath[];
   readonly startedAt: number;
   readonly crontab: boolean;
   /** The whole tree, to be divided: runs no rsync. */
   readonly isDivision: boolean;
-  /** What others must keep away from while this is in flight. */
-  readonly claims: readonly DirtyPath[];
   /** What of it the remote may have under another name. */
   readonly moved: readonly Moved[];
   /** The end of those in flight that must have ended before this one begins. */
@@ -183,13 +180,6 @@ interface Batch {
   run: Run | undefined;
   /** Resolves when the batch is settled and no longer in flight. */
   settled: Promise<void> | undefined;
-}
-
-/** A look and the batch that it is in flight with. At one path there may be two, one of which waits for the other. */
-interface FlyingLook {
-  readonly look: DirtyPath;
-  readonly batch: Batch;
-  readonly other: FlyingLook | undefined;
 }
 
 /** A full resync under way. */
@@ -236,9 +226,7 @@ export class Replica implements JournalSource {
   readonly #section: Pick<JournalSection, 'changed' | 'settled' | 'keep'>;
   readonly #changes: DirtySet;
   readonly #resyncPieces: DirtySet;
-  readonly #inFlight = new InFlight();
-  /** The looks of the batches in flight: what the journal keeps of them. */
-  readonly #looksInFlight = new Map<RelativePath, FlyingLook>();
+  readonly #inFlight = new InFlight<Batch>();
   readonly #batches = new Set<Batch>();
   readonly #retries: RetryQueue;
   /** Where runs that broke off may have left partial files, to be looked after when nothing else is dirty there. */
@@ -596,7 +584,7 @@ export class Replica implements JournalSource {
     if (now - blockedSince < this.#options.limits.nextLaneAfterMs) return undefined;
     const waitsFor = [...this.#batches].flatMap(({ kind, settled }) => (kind === 'entries' ? (settled ?? []) : []));
     const lasting = new InFlight();
-    for (const batch of this.#batches) if (batch.kind !== 'entries') lasting.add(batch.claims);
+    for (const batch of this.#batches) if (batch.kind !== 'entries') lasting.add(batch);
     const looks = takeBatch(dirty, kind, lasting, limit);
     return looks.length === 0 ? undefined : this.#batchOf(kind, looks, now, { waitsFor });
   }
@@ -708,17 +696,14 @@ export class Replica implements JournalSource {
 
   #begin(batch: Batch): void {
     this.#batches.add(batch);
-    this.#inFlight.add(batch.claims);
+    this.#inFlight.add(batch);
     // The image of names in flight is that of dirty ones, but for one by itself, of which a part may be left.
     const isKeptOtherwise = batch.kind !== 'entries' || isSingle(batch);
-    for (const look of batch.looks) {
-      this.#looksInFlight.set(look.path, { look, batch, other: this.#looksInFlight.get(look.path) });
-      if (isKeptOtherwise) this.#section.changed(look.path);
-    }
+    if (isKeptOtherwise) for (const { path } of batch.looks) this.#section.changed(path);
     const landed = this.#carryOut(batch).finally(() => {
       this.#batches.delete(batch);
-      this.#inFlight.remove(batch.claims);
-      this.#land(batch);
+      this.#inFlight.remove(batch);
+      for (const { path } of batch.looks) this.#section.settled(path);
       this.#restsUntil.clear();
       this.#resync?.sending.delete(batch);
       this.#queuePump();
@@ -1217,8 +1202,9 @@ export class Replica implements JournalSource {
     let piece = this.#resyncPieces.get(path);
     let sweep = this.#sweeps.get(path);
     let mayBeCutOff = sweep !== undefined;
-    for (let flying = this.#looksInFlight.get(path); flying !== undefined; flying = flying.other) {
-      const { look, batch } = flying;
+    for (let flight = this.#inFlight.at(path); flight !== undefined; flight = flight.other) {
+      const { look, batch } = flight;
+      if (look === undefined) continue;
       if (batch.kind === 'resync') piece = eitherOf(piece, look);
       else if (batch.kind === 'sweep') sweep = eitherOf(sweep, look);
       // After a crash nobody knows what of it was renamed while it was looked at; of names it is not asked (`#restore`).
@@ -1240,7 +1226,7 @@ export class Replica implements JournalSource {
   }
 
   *image(): Generator<JournalMark> {
-    const paths = new Set<RelativePath>(this.#looksInFlight.keys());
+    const paths = new Set<RelativePath>(this.#inFlight.lookedAt());
     for (const marks of [this.#changes, this.#resyncPieces, this.#retries, this.#sweeps]) {
       for (const { path } of marks) paths.add(path);
     }
@@ -1283,26 +1269,7 @@ export class Replica implements JournalSource {
 
   /** Whether a run for changes looks at the name now. */
   isInFlight(path: RelativePath): boolean {
-    if (this.#looksInFlight.size === 0) return false;
-    const isLookedAt = (at: RelativePath): boolean => {
-      for (let flying = this.#looksInFlight.get(at); flying !== undefined; flying = flying.other) {
-        const { look, batch } = flying;
-        const isForChanges = batch.kind !== 'resync' && batch.kind !== 'sweep';
-        if (isForChanges && (at === path || conflicts(look, levelsBelow(path, at)))) return true;
-      }
-      return false;
-    };
-    return isLookedAt(path) || [ROOT, ...ancestorsOf(path)].some(isLookedAt);
-  }
-
-  /** The batch is no longer in flight. */
-  #land(batch: Batch): void {
-    for (const { path } of batch.looks) {
-      const others = without(batch, this.#looksInFlight.get(path));
-      if (others !== undefined) this.#looksInFlight.set(path, others);
-      else this.#looksInFlight.delete(path);
-      this.#section.settled(path);
-    }
+    return this.#inFlight.looksAt(path, ({ kind }) => kind !== 'resync' && kind !== 'sweep');
   }
 
   /** What was only copied until now is compared. */
@@ -1419,11 +1386,6 @@ function requestOf({ reason, crontab, isAsked }: ResyncRequest): ResyncRequest {
 function newResync({ reason, crontab, isAsked }: ResyncRequest, startedAt: number, whenDone: (() => void)[]): Resync {
   const counts = { pieces: 0, piecesDone: 0, files: 0, bytes: 0, failed: 0 };
   return { reason, crontab, isAsked, startedAt, isResumed: false, ...counts, sending: new Map(), whenDone };
-}
-
-function without(batch: Batch, flying: FlyingLook | undefined): FlyingLook | undefined {
-  if (flying === undefined || flying.batch === batch) return flying?.other;
-  return { ...flying, other: without(batch, flying.other) };
 }
 
 function isSingle({ looks }: Pick<Batch, 'looks'>): boolean {

@@ -2,7 +2,14 @@ import { describe, expect, test } from 'vitest';
 import { DirtySet, type DirtyPath } from '../../../src/core/dirty-set.js';
 import { ROOT } from '../../../src/core/relative-path.js';
 import type { Scope } from '../../../src/core/scope.js';
-import { BATCH_KINDS, InFlight, takeBatch, takeWhole, type BatchKind } from '../../../src/replicate/planner.js';
+import {
+  BATCH_KINDS,
+  InFlight,
+  takeBatch,
+  takeWhole,
+  type BatchKind,
+  type FlyingBatch,
+} from '../../../src/replicate/planner.js';
 import { Random } from '../../support/random.js';
 
 /** `a`: an entry; `a/`: a listing; `a/**`: a subtree; `-a`: seen to go; `!a`: a large file. */
@@ -19,9 +26,13 @@ function setOf(...texts: string[]): DirtySet {
   return set;
 }
 
+function batchOf(...looks: DirtyPath[]): FlyingBatch {
+  return { looks, claims: looks };
+}
+
 function inFlightOf(...texts: string[]): InFlight {
   const inFlight = new InFlight();
-  inFlight.add(texts.map(dirty));
+  inFlight.add(batchOf(...texts.map(dirty)));
   return inFlight;
 }
 
@@ -82,29 +93,53 @@ describe('what must wait', () => {
 
   test('waits no longer when the run has ended', () => {
     const inFlight = new InFlight();
-    const batch = [dirty('d/**')];
+    const batch = batchOf(dirty('d/**'));
     inFlight.add(batch);
     inFlight.remove(batch);
     expect(inFlight.size).toBe(0);
     expect(takeBatch(setOf('d/e'), 'entries', inFlight, 1)).toHaveLength(1);
   });
 
-  test('does so for the last of two looks at the same path, when the first ends', () => {
+  test('does so for each of two looks at the same path, until it ends', () => {
+    for (const isFirstDone of [true, false]) {
+      const inFlight = new InFlight();
+      const [wide, narrow] = [batchOf(dirty('d/**')), batchOf(dirty('d'))];
+      const [first, second] = isFirstDone ? [narrow, wide] : [wide, narrow];
+      inFlight.add(first);
+      inFlight.add(second);
+      expect(takeBatch(setOf('d/e'), 'entries', inFlight, 1)).toEqual([]);
+      inFlight.remove(narrow);
+      expect(takeBatch(setOf('d/e'), 'entries', inFlight, 1)).toEqual([]);
+      inFlight.remove(wide);
+      expect(inFlight.size).toBe(0);
+      expect(takeBatch(setOf('d/e'), 'entries', inFlight, 1)).toHaveLength(1);
+    }
+  });
+
+  test('keeps away from what a batch claims beside its looks, which nothing looks at', () => {
     const inFlight = new InFlight();
-    const first = [dirty('d')];
-    inFlight.add(first);
-    inFlight.add([dirty('d/**')]);
-    inFlight.remove(first);
-    expect(takeBatch(setOf('d/e'), 'entries', inFlight, 1)).toEqual([]);
+    const batch = { looks: [dirty('new/**')], claims: [dirty('new/**'), dirty('-old/**')] };
+    inFlight.add(batch);
+    expect(takeBatch(setOf('new/a', 'old/a'), 'entries', inFlight, 2)).toEqual([]);
+    expect([...inFlight.lookedAt()]).toEqual(['new']);
+    expect(inFlight.at('new')).toMatchObject({ look: dirty('new/**'), batch });
+    expect(inFlight.at('old')?.look).toBeUndefined();
+    const isLookedAt = (path: string, isMeant = true): boolean => inFlight.looksAt(path, () => isMeant);
+    expect(['new', 'new/a', 'old', 'old/a', 'other'].filter((path) => isLookedAt(path))).toEqual(['new', 'new/a']);
+    expect(isLookedAt('new/a', false)).toBe(false);
+  });
+
+  test('a claim may be narrower than its look, which divides the tree and sends nothing', () => {
+    const inFlight = new InFlight();
+    inFlight.add({ looks: [dirty('./**')], claims: [dirty('.')] });
+    expect(takeBatch(setOf('a'), 'entries', inFlight, 1)).toHaveLength(1);
+    expect(inFlight.looksAt('a', () => true)).toBe(true);
   });
 
   test('tells the oldest change in flight', () => {
     const inFlight = new InFlight();
     expect(inFlight.oldest()).toBeUndefined();
-    inFlight.add([
-      { ...dirty('a'), since: 7 },
-      { ...dirty('b'), since: 3 },
-    ]);
+    inFlight.add(batchOf({ ...dirty('a'), since: 7 }, { ...dirty('b'), since: 3 }));
     expect(inFlight.oldest()).toBe(3);
   });
 });
@@ -129,7 +164,7 @@ describe('batches taken one after the other', () => {
     const isOverlap = (one: DirtyPath, other: DirtyPath): boolean => {
       const { path, ...mark } = one;
       const inFlight = new InFlight();
-      inFlight.add([other]);
+      inFlight.add(batchOf(other));
       return inFlight.blocks(path, mark);
     };
     for (let seed = 0; seed < 300; seed++) {
@@ -140,16 +175,19 @@ describe('batches taken one after the other', () => {
         set.mark(dirty(random.pick(['', '-', '!']) + path + random.pick(['', '', '/', '/**'])));
       }
       const inFlight = new InFlight();
-      const flying: DirtyPath[][] = [];
+      const flying: FlyingBatch[] = [];
       for (let round = 0; round < 20; round++) {
-        const batch = takeBatch(set, random.pick(BATCH_KINDS), inFlight, 1 + random.below(4));
-        for (const taken of batch) {
-          const met = flying.flat().filter((other) => isOverlap(taken, other) || isOverlap(other, taken));
+        const batch = batchOf(...takeBatch(set, random.pick(BATCH_KINDS), inFlight, 1 + random.below(4)));
+        for (const taken of batch.looks) {
+          const met = flying
+            .flatMap(({ looks }) => looks)
+            .filter((other) => isOverlap(taken, other) || isOverlap(other, taken));
           expect(met, `seed ${seed}, round ${round}: ${taken.path}`).toEqual([]);
         }
         inFlight.add(batch);
         flying.push(batch);
-        if (random.chance(0.4)) inFlight.remove(flying.splice(random.below(flying.length), 1)[0] ?? []);
+        if (random.chance(0.4))
+          for (const ended of flying.splice(random.below(flying.length), 1)) inFlight.remove(ended);
       }
     }
   });
