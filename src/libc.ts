@@ -21,6 +21,33 @@ export function loadLibc(): Libc {
   return loaded;
 }
 
+/** malloc.h of glibc. */
+const M_ARENA_MAX = -8;
+
+/**
+ * Has all threads of this process share two areas for what they allocate outside of their JavaScript heaps (mallopt(3);
+ * glibc gives each thread its own, up to eight for each core). To be called before threads are started. Where there is no
+ * such function (musl has one area anyway) nothing happens.
+ */
+export function shareArenas(): void {
+  try {
+    const mallopt = loadLibc().func('int mallopt(int option, int value)') as (option: number, value: number) => number;
+    mallopt(M_ARENA_MAX, 2);
+  } catch {
+    // It takes some megabytes more.
+  }
+}
+
+/** Gives back to the system what is free there (malloc_trim(3)): some milliseconds. Nothing happens where that is unknown. */
+export function returnFreeMemory(): void {
+  try {
+    const trim = loadLibc().func('int malloc_trim(size_t pad)') as (pad: number) => number;
+    trim(0);
+  } catch {
+    // It is there to be used again.
+  }
+}
+
 function load(): Libc {
   // Not a static import: where it fails, whoever has another way must be able to take it.
   const koffi = createRequire(import.meta.url)('koffi') as typeof Koffi;

@@ -5,6 +5,7 @@ import { loadConfig, type LoadedConfig } from '../config/load-config.js';
 import { startService, type Service } from '../daemon.js';
 import { messageOf } from '../errors.js';
 import type { Events } from '../events.js';
+import { shareArenas } from '../libc.js';
 import { ControlServer } from '../observe/control-server.js';
 import { ProgressBars } from '../observe/progress-bar.js';
 import { createLogger, type ClosableLogger, type LogTarget } from '../observe/winston-logger.js';
@@ -32,6 +33,8 @@ export async function runService(options: Options, argv: readonly string[]): Pro
     });
   }
 
+  // What follows starts threads.
+  shareArenas();
   const { configFile, plugin } = options;
   const loaded = loadConfig(configFile, process.env, plugin ?? 'sync');
   const { config } = loaded;

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import { returnFreeMemory } from '../libc.js';
 import {
   CROWDED,
   type DeleteGuard,
@@ -18,6 +19,8 @@ import type { WorkerContext, WorkerJob } from './worker.js';
 
 /** A thread that has had nothing to do for this long is let go; the first one stays. */
 const IDLE_MS = 10_000;
+/** It is told of when it is to end, and has ended soon after. */
+const GONE_AFTER_MS = 1_000;
 
 /**
  * For what lives shortly each thread would take up to 48 MB, and there are ten (Node 20). Those that stay carry out small
@@ -43,6 +46,25 @@ export interface TransportOptions {
   readonly standby?: StandbyTerms;
 }
 
+const FILENAME = new URL('./worker.js', import.meta.url).href;
+
+/** Threads that are let go when they have nothing to do. */
+function createPool(threads: number, lanes: number): Piscina<WorkerJob, RunReport> {
+  const pool = new Piscina<WorkerJob, RunReport>({
+    filename: FILENAME,
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB.others },
+    minThreads: 0,
+    maxThreads: threads,
+    idleTimeout: IDLE_MS,
+    concurrentTasksPerWorker: Math.max(1, Math.ceil(lanes / threads)),
+  });
+  // A service that idles after its first resync takes 3 MB less for it.
+  pool.on('workerDestroy', () => {
+    setTimeout(returnFreeMemory, GONE_AFTER_MS).unref();
+  });
+  return pool;
+}
+
 /**
  * The worker threads, shared by all remotes. Each carries out tasks, which run one rsync at a time. Some of the threads
  * are for small runs alone: they last as long as the pool, so that an rsync can wait in them (standby.ts), and nothing
@@ -60,11 +82,10 @@ export class TransferPool {
    * after several runs, so that a remote which hangs never takes the place of another.
    */
   constructor(threads: number, lanes: number, remotes: number) {
-    const filename = new URL('./worker.js', import.meta.url).href;
     const small = Math.min(threads, Math.ceil(remotes / REMOTES_PER_THREAD));
     // piscina's threads wait for tasks outside of their event loop unless they are told not to (5.3.2): no timer would run.
     const one = {
-      filename,
+      filename: FILENAME,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB.small },
       minThreads: 1,
       maxThreads: 1,
@@ -74,17 +95,7 @@ export class TransferPool {
     this.#small = Array.from({ length: small }, () => new Piscina<WorkerJob, RunReport>(one));
     const others = Math.min(threads - small, Math.max(2, availableParallelism()));
     const [first] = this.#small;
-    this.#pool =
-      others === 0 && first !== undefined
-        ? first
-        : new Piscina<WorkerJob, RunReport>({
-            filename,
-            resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB.others },
-            minThreads: 0,
-            maxThreads: others,
-            idleTimeout: IDLE_MS,
-            concurrentTasksPerWorker: Math.max(1, Math.ceil(lanes / others)),
-          });
+    this.#pool = others === 0 && first !== undefined ? first : createPool(others, lanes);
   }
 
   /** The way to one remote through this pool. The threads keep nothing: how it must be told to delete is kept here. */
