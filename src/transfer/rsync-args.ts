@@ -253,15 +253,6 @@ export const LIST_SOURCE = './';
 /** What stands where the names would stand as arguments. */
 export const LIST_ON_STDIN = ['--files-from=-', '--from0', LIST_SOURCE];
 
-/**
- * The same for names on standard input that are relative to `/`, as `DIRECTORY/./NAME`: so rsync can stand there while it
- * waits for them, and keeps no file system busy.
- */
-export function readyArgs(args: readonly string[]): string[] {
-  const source = args.lastIndexOf(LIST_SOURCE);
-  return args.with(source, '/');
-}
-
 function rsyncArgs(target: RemoteTarget, run: RunArgs, options: readonly string[]): string[] {
   return [
     ...target.params,

@@ -1,7 +1,8 @@
 /**
  * An rsync that is kept ready for one remote: started, connected and logged in, it waits for its list, so that the next
- * change pays for none of that (a file was there after 1.7 ms, against 5.8 ms; rsync 3.5.0). It stands in `/`, so that the
- * file system of the watched directory can be unmounted while it waits.
+ * change pays for none of that (a file was there after 1.7 ms, against 5.8 ms; rsync 3.5.0). It stands among the descriptors
+ * that this process has open (proc(5)), so that the file system of the watched directory can be unmounted while it waits,
+ * and that directory has a short path when it is held open: rsync reads each byte of a list by itself.
  *
  * ```
  *   none ── a run has ended well ──► waiting ── the next run ──► taken
@@ -67,6 +68,9 @@ const RETRY_MS = 500;
 /** Where the remote has no connection for it, or none for others beside it, it is left alone for so long. */
 const PAUSE_MS = 60_000;
 
+/** What this process has open, each by its number. */
+const DESCRIPTORS = `/proc/${process.pid}/fd`;
+
 /** A process to be started, and what it is for: two runs with the same `purpose` may use one another's. */
 export interface StandbyStart {
   readonly purpose: string;
@@ -126,7 +130,7 @@ export class Standby {
     const now = performance.now();
     if (this.#next === undefined || now < this.#pausedUntil || now - this.#usedAt >= this.#terms.keepMs) return;
     const { purpose, command } = this.#next;
-    const rsync = this.#start({ command, cwd: '/' });
+    const rsync = this.#start({ command, cwd: DESCRIPTORS });
     const waiting = { rsync, purpose };
     this.#waiting = waiting;
     this.#replaceAfter(this.#terms.maxAgeMs);
@@ -156,6 +160,8 @@ export class Standby {
 export interface PinnedDirectory {
   /** Absolute, for this process and those that it has started. */
   readonly path: string;
+  /** The same, seen from where an rsync waits. */
+  readonly name: string;
   close(): void;
 }
 
@@ -169,7 +175,8 @@ export function pinDirectory(path: RelativePath): PinnedDirectory | undefined {
     return undefined;
   }
   const pinned = {
-    path: `/proc/${process.pid}/fd/${descriptor}`,
+    path: `${DESCRIPTORS}/${descriptor}`,
+    name: `${descriptor}`,
     close: () => {
       closeSync(descriptor);
     },

@@ -33,7 +33,6 @@ import {
   leftoversArgs,
   modulePrefixOf,
   presentArgs,
-  readyArgs,
   treesArgs,
   type RemoteTarget,
   type RunArgs,
@@ -350,7 +349,7 @@ async function sendAll(context: Context, given: NamesToSend): Promise<RunReport>
   if (standby === undefined || !runArgs.isWatched || runArgs.compares !== 'nanoseconds') return sendCold(target, given);
   const asList = entriesArgs(target, runArgs);
   const report = (await sendReadily(context.root, standby, given, asList)) ?? (await sendCold(target, given));
-  const [program = rsync, ...args] = [...launcher, rsync, ...readyArgs(asList)];
+  const [program = rsync, ...args] = [...launcher, rsync, ...asList];
   if (cameToItsEnd(report)) standby.prepare({ purpose: purposeOf(asList), command: [program, ...args] });
   return report;
 }
@@ -393,7 +392,7 @@ async function sendReadily(
     return undefined;
   }
   try {
-    const list = nameList(names.keys(), `${directory.path.slice(1)}/./`);
+    const list = nameList(names.keys(), `${directory.name}/./`);
     const report = await run({ args: asList, list, ready: { rsync, directory } });
     return cameToItsEnd(report) || report.cancelled || report.refused !== undefined ? report : undefined;
   } finally {
