@@ -1,5 +1,6 @@
 /** The composition root: makes the parts from a configuration, starts them in order and stops them in reverse. */
 import { lstatSync, realpathSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join as joinPaths } from 'node:path';
 import type { Config, LocalPathConfig, RemoteConfig } from './config/config.js';
 import { createFilter, type Filter, type FilterSpec } from './core/filter.js';
@@ -19,6 +20,7 @@ import { createPlugin } from './plugin/create-plugin.js';
 import { MAX_WAITING, PluginHost } from './plugin/plugin-host.js';
 import { FILTER_QUEUE_TIMES, FilterQueue } from './queue/filter-queue.js';
 import { NO_JOURNAL, type DeleteGuard, type Journal } from './replicate/ports.js';
+import { paceOf, type PaceLimits } from './replicate/pace.js';
 import { Replica, REPLICA_LIMITS } from './replicate/replica.js';
 import { ToldNames } from './core/told-names.js';
 import { Replicator, type SourceReader } from './replicate/replicator.js';
@@ -143,6 +145,7 @@ export async function startService(config: Config, options: ServiceOptions): Pro
       pool,
       plugin,
       lanes,
+      pace: paceOf(remotes, availableParallelism()),
       rsync,
       launcher: findLauncher(),
       journal,
@@ -271,6 +274,7 @@ interface Parts {
   readonly pool: TransferPool | undefined;
   readonly plugin: PluginHost | undefined;
   readonly lanes: number;
+  readonly pace: PaceLimits;
   readonly rsync: string;
   readonly launcher: readonly string[];
   readonly journal: Journal;
@@ -410,7 +414,7 @@ function createReplica(remote: RemoteConfig, given: RemoteSource, parts: Parts):
     clock,
     random: Math.random,
     events,
-    limits: { ...REPLICA_LIMITS, lanes: parts.lanes },
+    limits: { ...REPLICA_LIMITS, lanes: parts.lanes, pace: parts.pace },
     deletes,
     deleteLimit: percent === 'off' ? undefined : { percent, names: DELETE_LIMIT_NAMES },
     sourceNames,

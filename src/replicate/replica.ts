@@ -21,6 +21,7 @@ import { doSoon } from '../turns.js';
 import { RetryQueue, type FailedPath, type Failure } from '../queue/retry-queue.js';
 import { BATCH_KINDS, InFlight, takeBatch, takeWhole, type BatchKind, type FlyingBatch } from './planner.js';
 import { Gathering, type GatheringTimes } from './gathering.js';
+import { Pace, type PaceLimits } from './pace.js';
 import { Deletions, placeOfFound, type Comparer, type DeleteLimit, type HeldName } from './deletions.js';
 import {
   NO_RUN,
@@ -48,6 +49,8 @@ export interface ReplicaLimits {
    * comes meanwhile goes along.
    */
   readonly pauseAtMostMs: number;
+  /** Runs for small changes: where such changes do not end, each would otherwise have a process of its own. */
+  readonly pace: PaceLimits;
   /** With so many small changes it waits no longer: they are worth a run. */
   readonly worthARun: number;
   /** Directories gather for a moment, since who makes one often makes others, and fills them; small changes when they come in numbers. */
@@ -76,6 +79,7 @@ export const REPLICA_LIMITS: ReplicaLimits = {
   lanes: 4,
   nextLaneAfterMs: 1_000,
   pauseAtMostMs: 250,
+  pace: { atOnce: 20, perSecond: 20 },
   worthARun: 200,
   gather: { afterLastMs: 5, atMostMs: 20 },
   gatheredFrom: 8,
@@ -264,6 +268,7 @@ export class Replica implements JournalSource {
   /** Until when small changes gather, after a run of them. */
   #pausesUntil = -Infinity;
   readonly #gathering: { readonly entries: Gathering; readonly trees: Gathering };
+  readonly #pace: Pace;
   /** Until when it is not asked again whether something of a kind may go. */
   readonly #restsUntil = new Map<BatchKind, number>();
   /** The root holds too many directories to be divided into them. */
@@ -285,6 +290,7 @@ export class Replica implements JournalSource {
     this.#standing = new Standing(options);
     const { gather } = options.limits;
     this.#gathering = { entries: new Gathering(gather), trees: new Gathering(gather) };
+    this.#pace = new Pace(options.limits.pace);
     this.#retries = new RetryQueue(options.limits.failedPath, options.random);
     const onChanged = (path: RelativePath, isDated = false): void => {
       this.#section.changed(path, isDated);
@@ -653,7 +659,7 @@ export class Replica implements JournalSource {
       const gathering = this.#gathering[kind];
       if (kind === 'trees' || count >= limits.gatheredFrom) until = Math.max(until, gathering.until());
       if (kind === 'entries' && count < limits.worthARun)
-        until = Math.max(until, Math.min(this.#pausesUntil, gathering.quietAt()));
+        until = Math.max(until, this.#pace.freeAt(), Math.min(this.#pausesUntil, gathering.quietAt()));
     }
     for (const batch of this.#batches) {
       if (batch.kind === kind) until = Math.max(until, batch.startedAt + limits.nextLaneAfterMs);
@@ -697,6 +703,7 @@ export class Replica implements JournalSource {
   #begin(batch: Batch): void {
     this.#batches.add(batch);
     this.#inFlight.add(batch);
+    if (batch.kind === 'entries') this.#pace.began(batch.startedAt);
     // The image of names in flight is that of dirty ones, but for one by itself, of which a part may be left.
     const isKeptOtherwise = batch.kind !== 'entries' || isSingle(batch);
     if (isKeptOtherwise) for (const { path } of batch.looks) this.#section.changed(path);

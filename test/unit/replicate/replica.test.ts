@@ -294,6 +294,39 @@ describe('small changes', () => {
     expect(bench.running).toEqual(['entries b c d']);
   });
 
+  test('that do not end have so many runs in a second and no more, each with what has come meanwhile', async () => {
+    const bench = new Bench({ pace: { atOnce: 2, perSecond: 20 } });
+    for (const name of ['a', 'b']) {
+      await bench.mark(name);
+      expect(bench.running).toEqual([`entries ${name}`]);
+      await bench.end();
+    }
+    await bench.mark('c');
+    await bench.advance(49);
+    await bench.mark('d');
+    expect(bench.running).toEqual([]);
+    await bench.advance(1);
+    expect(bench.running).toEqual(['entries c d']);
+    await bench.end();
+    bench.expectInSync();
+  });
+
+  test('have a run at once, whatever the pace, when they are worth one or the service stops', async () => {
+    for (const isStopped of [false, true]) {
+      const bench = new Bench({ pace: { atOnce: 1, perSecond: 1 }, worthARun: 2 });
+      await bench.mark('a');
+      await bench.end();
+      await bench.mark('b');
+      expect(bench.running).toEqual([]);
+      if (isStopped) {
+        void bench.replica.stop(1_000);
+        await turns();
+      } else await bench.mark('c');
+      expect(bench.running).toEqual([isStopped ? 'entries b' : 'entries b c']);
+      await bench.end();
+    }
+  });
+
   test('do not wait for others when the service stops', async () => {
     const bench = new Bench({ gather: MORE_MAY_COME });
     await bench.mark('a');
