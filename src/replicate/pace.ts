@@ -27,12 +27,12 @@ export class Pace {
   }
 }
 
-/** Two processes on this side and more on the other come with each run, and each takes a core some 5 ms. */
+/** A run takes 8 to 25 ms of cores, both sides together: with an rsync that waited, and with one that did not (3.5.0). */
 const PER_SECOND_AND_CORE = 30;
 const PER_SECOND = { least: 4, most: 20 };
 const AT_ONCE = 20;
 
-/** The pace of each of the remotes, all of which take from the cores of this machine. */
+/** The pace of each remote, of so many that share the cores of this machine. */
 export function paceOf(remotes: number, cores: number): PaceLimits {
   const share = (PER_SECOND_AND_CORE * cores) / Math.max(1, remotes);
   return { atOnce: AT_ONCE, perSecond: Math.min(PER_SECOND.most, Math.max(PER_SECOND.least, share)) };
