@@ -30,21 +30,27 @@ const M_ARENA_MAX = -8;
  * such function (musl has one area anyway) nothing happens.
  */
 export function shareArenas(): void {
-  try {
-    const mallopt = loadLibc().func('int mallopt(int option, int value)') as (option: number, value: number) => number;
-    mallopt(M_ARENA_MAX, 2);
-  } catch {
-    // It takes some megabytes more.
-  }
+  callIfThere('int mallopt(int option, int value)', M_ARENA_MAX, 2);
 }
 
 /** Gives back to the system what is free there (malloc_trim(3)): some milliseconds. Nothing happens where that is unknown. */
 export function returnFreeMemory(): void {
+  callIfThere('int malloc_trim(size_t pad)', 0);
+}
+
+type OnNumbers = (...numbers: readonly number[]) => unknown;
+
+/** By their prototypes. */
+const declared = new Map<string, OnNumbers>();
+
+/** For what only saves memory: where it cannot be done it takes some megabytes more. */
+function callIfThere(prototype: string, ...numbers: readonly number[]): void {
   try {
-    const trim = loadLibc().func('int malloc_trim(size_t pad)') as (pad: number) => number;
-    trim(0);
+    const call = declared.get(prototype) ?? (loadLibc().func(prototype) as OnNumbers);
+    declared.set(prototype, call);
+    call(...numbers);
   } catch {
-    // It is there to be used again.
+    // This C library has no such function, or cannot be loaded here.
   }
 }
 

@@ -27,7 +27,7 @@ export class Pace {
   }
 }
 
-/** A run takes 8 to 25 ms of cores, both sides together: with an rsync that waited, and with one that did not (3.5.0). */
+/** A run takes 8 to 25 ms of cores, both sides together: with an rsync that waited, and with one that did not (rsync 3.5.0). */
 const PER_SECOND_AND_CORE = 30;
 const PER_SECOND = { least: 4, most: 20 };
 const AT_ONCE = 20;

@@ -21,7 +21,7 @@ import { doSoon } from '../turns.js';
 import { RetryQueue, type FailedPath, type Failure } from '../queue/retry-queue.js';
 import { BATCH_KINDS, InFlight, takeBatch, takeWhole, type BatchKind, type FlyingBatch } from './planner.js';
 import { Gathering, type GatheringTimes } from './gathering.js';
-import { Pace, type PaceLimits } from './pace.js';
+import { Pace, paceOf, type PaceLimits } from './pace.js';
 import { Deletions, placeOfFound, type Comparer, type DeleteLimit, type HeldName } from './deletions.js';
 import {
   NO_RUN,
@@ -79,7 +79,7 @@ export const REPLICA_LIMITS: ReplicaLimits = {
   lanes: 4,
   nextLaneAfterMs: 1_000,
   pauseAtMostMs: 250,
-  pace: { atOnce: 20, perSecond: 20 },
+  pace: paceOf(1, 1),
   worthARun: 200,
   gather: { afterLastMs: 5, atMostMs: 20 },
   gatheredFrom: 8,
