@@ -17,25 +17,23 @@ import { packTask } from './packed-task.js';
 import type { StandbyTerms } from './standby.js';
 import type { WorkerContext, WorkerJob } from './worker.js';
 
-/** A thread that has had nothing to do for this long is let go; the first one stays. */
+/** A thread for what are no names is let go when it has had nothing to do for this long. */
 const IDLE_MS = 10_000;
-/** It is told of when it is to end, and has ended soon after. */
+/** By then it has ended. */
 const GONE_AFTER_MS = 1_000;
 
 /**
- * For what lives shortly each thread would take up to 48 MB, and there are ten (Node 20). Those that stay carry out small
- * runs alone. The others are let go, and what they hold of thousands of names lives for as long as the run: with 4 MB it is
- * copied again and again (a burst of 10,000 files to three remotes took the service 13 % more CPU).
+ * For what lives shortly each thread would take up to 48 MB, and there are ten (Node 20). Those for names are shared by many
+ * runs and stay. The others are let go, and what they hold of thousands of names lives for as long as the run: with 4 MB it
+ * is copied again and again (a burst of 10,000 files to three remotes took the service 13 % more CPU).
  */
-const YOUNG_GENERATION_MB = { small: 4, others: 24 };
+const YOUNG_GENERATION_MB = { names: 8, others: 24 };
 
-/** Names in a run that the thread of small runs carries out: more keep it busy for longer than others should wait. */
-const SMALL_RUN_NAMES = 500;
 /** Tasks in one of these threads: no bound, for each waits for an rsync nearly all the time. */
 const MANY = 1_000;
 /** A connection that was given back is free when the remote has noticed: that is tried after these times. */
 const ROOM_AFTER_MS = [10, 100, 400];
-/** So many remotes share a thread for small runs. */
+/** So many remotes share a thread for names. */
 const REMOTES_PER_THREAD = 8;
 
 export interface TransportOptions {
@@ -50,7 +48,7 @@ const FILENAME = new URL('./worker.js', import.meta.url).href;
 
 /** Threads that are let go when they have nothing to do. */
 function createPool(threads: number, lanes: number): Piscina<WorkerJob, RunReport> {
-  const pool = new Piscina<WorkerJob, RunReport>({
+  return new Piscina<WorkerJob, RunReport>({
     filename: FILENAME,
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB.others },
     minThreads: 0,
@@ -58,62 +56,67 @@ function createPool(threads: number, lanes: number): Piscina<WorkerJob, RunRepor
     idleTimeout: IDLE_MS,
     concurrentTasksPerWorker: Math.max(1, Math.ceil(lanes / threads)),
   });
-  // A service that idles after its first resync takes 3 MB less for it.
-  pool.on('workerDestroy', () => {
-    setTimeout(returnFreeMemory, GONE_AFTER_MS).unref();
-  });
-  return pool;
 }
 
 /**
  * The worker threads, shared by all remotes. Each carries out tasks, which run one rsync at a time. Some of the threads
- * are for small runs alone: they last as long as the pool, so that an rsync can wait in them (standby.ts), and nothing
- * long keeps what people wait for from its turn.
+ * are for names alone, which is what people wait for: they last as long as the pool, so that an rsync can wait in them
+ * (standby.ts) and what V8 has compiled in them stays; and no walk through a tree keeps a name from its turn.
  */
 export class TransferPool {
   readonly #pool: Piscina<WorkerJob, RunReport>;
   /** One thread each. */
-  readonly #small: readonly Piscina<WorkerJob, RunReport>[];
+  readonly #names: readonly Piscina<WorkerJob, RunReport>[];
   #transports = 0;
+  #runs = 0;
+  /** When nothing runs any more. */
+  #idle: NodeJS.Timeout | undefined;
 
   /**
-   * At most `threads`, and beside those for small runs no more than there are cores: each takes some 20 MB, and waits most
+   * At most `threads`, and beside those for names no more than there are cores: each takes some 20 MB, and waits most
    * of its time. Where that is fewer than `lanes` (the runs that the remotes may have in flight together), a thread looks
    * after several runs, so that a remote which hangs never takes the place of another.
    */
   constructor(threads: number, lanes: number, remotes: number) {
-    const small = Math.min(threads, Math.ceil(remotes / REMOTES_PER_THREAD));
+    const forNames = Math.min(threads, Math.ceil(remotes / REMOTES_PER_THREAD));
     // piscina's threads wait for tasks outside of their event loop unless they are told not to (5.3.2): no timer would run.
     const one = {
       filename: FILENAME,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB.small },
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB.names },
       minThreads: 1,
       maxThreads: 1,
       concurrentTasksPerWorker: MANY,
       atomics: 'disabled',
     } as const;
-    this.#small = Array.from({ length: small }, () => new Piscina<WorkerJob, RunReport>(one));
-    const others = Math.min(threads - small, Math.max(2, availableParallelism()));
-    const [first] = this.#small;
+    this.#names = Array.from({ length: forNames }, () => new Piscina<WorkerJob, RunReport>(one));
+    const others = Math.min(threads - forNames, Math.max(2, availableParallelism()));
+    const [first] = this.#names;
     this.#pool = others === 0 && first !== undefined ? first : createPool(others, lanes);
   }
 
   /** The way to one remote through this pool. The threads keep nothing: how it must be told to delete is kept here. */
   transport({ context, memory, guard, standby }: TransportOptions): Transport {
-    const small = this.#small[this.#transports++ % this.#small.length] ?? this.#pool;
+    const forNames = this.#names[this.#transports++ % this.#names.length] ?? this.#pool;
     return {
       begin: (task, onProgress) => {
         const { deletesBy } = memory;
         const begin = (): Run => {
           const job = { context: { ...context, deletesBy }, guard: guard(), task: packTask(task) };
-          if (!isSmall(task)) return begun(this.#pool, job, onProgress);
-          return begun(small, standby === undefined ? job : { ...job, standby }, onProgress);
+          if (!isOfNames(task)) return begun(this.#pool, job, onProgress);
+          return begun(forNames, standby === undefined ? job : { ...job, standby }, onProgress);
         };
-        const run = standby === undefined ? begin() : makingRoom(begin, () => yieldStandby(small, standby.key));
-        const done = run.done.then((report) => {
-          memory.learn(deletesBy, report);
-          return report;
-        });
+        this.#runs++;
+        clearTimeout(this.#idle);
+        const run = standby === undefined ? begin() : makingRoom(begin, () => yieldStandby(forNames, standby.key));
+        const done = run.done
+          .then((report) => {
+            memory.learn(deletesBy, report);
+            return report;
+          })
+          .finally(() => {
+            // What the runs have held goes back to the system: 3 MB after the first resync, more after a burst.
+            if (--this.#runs === 0) this.#idle = setTimeout(returnFreeMemory, IDLE_MS + GONE_AFTER_MS).unref();
+          });
         return { ...run, done };
       },
     };
@@ -121,13 +124,15 @@ export class TransferPool {
 
   /** Ends the threads; no run may be in flight. */
   async close(): Promise<void> {
-    await Promise.all(this.#small.map((pool) => dropStandbys(pool)));
-    await Promise.all([...new Set([this.#pool, ...this.#small])].map((pool) => pool.destroy()));
+    clearTimeout(this.#idle);
+    await Promise.all(this.#names.map((pool) => dropStandbys(pool)));
+    await Promise.all([...new Set([this.#pool, ...this.#names])].map((pool) => pool.destroy()));
   }
 }
 
-function isSmall(task: TransferTask): boolean {
-  return task.kind === 'entries' && task.largeBytes > 0 && task.looks.length <= SMALL_RUN_NAMES;
+/** Those alone whose time is short: a large file by itself is none of them. */
+function isOfNames(task: TransferTask): boolean {
+  return task.kind === 'entries' && task.largeBytes > 0;
 }
 
 /** Cancelling is a message: ending a task in piscina stops its thread and leaves its rsync running (piscina 5.3.2). */

@@ -2,10 +2,10 @@ import { isUtf8 } from 'node:buffer';
 import { toBytes, type RelativePath } from '../core/relative-path.js';
 
 /**
- * Room for names on a command line, in bytes: well below the 2 MiB that Linux allows for arguments and environment with
- * the usual stack of 8 MiB (execve(2)). Where that is less, spawning says E2BIG and the list is used.
+ * Room for names on a command line, in bytes: of the 2 MiB that Linux allows for arguments and environment with the usual
+ * stack of 8 MiB (execve(2)). Where that is less, spawning says E2BIG and the list is used.
  */
-const MOST_BYTES = 512 * 1024;
+const MOST_BYTES = 1536 * 1024;
 /** What an argument takes beside its bytes: its end and its pointer. */
 const OVERHEAD_BYTES = 9;
 const NON_ASCII = /[^\x00-\x7f]/;

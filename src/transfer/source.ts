@@ -1,6 +1,9 @@
 import {
+  closeSync,
+  constants,
   lstatSync,
   opendirSync,
+  openSync,
   readdirSync,
   statfsSync,
   type BigIntStats,
@@ -13,7 +16,7 @@ import { fromBytes, join, ROOT, toBytes, type RelativePath } from '../core/relat
 import { messageOf } from '../errors.js';
 import { mountsBelow } from '../mount-points.js';
 import type { GuardedSource } from './delete-guard.js';
-import { loadStatx } from './statx.js';
+import { loadStatx, type Statx } from './statx.js';
 import type { Child, Disk, Found } from './survey.js';
 
 /**
@@ -83,6 +86,8 @@ function exactStatsOf(path: RelativePath): BigIntStats | undefined {
 export class Source implements Disk, GuardedSource {
   readonly #root: RelativePath;
   readonly #prefix: string;
+  /** Of the root, while looks begin there. */
+  #descriptor: number | undefined;
 
   /** `root`: absolute, bytes as in `RelativePath`. */
   constructor(root: RelativePath) {
@@ -101,13 +106,36 @@ export class Source implements Disk, GuardedSource {
   }
 
   look(path: RelativePath): Found {
-    return foundAt(path === ROOT ? this.#root : this.#prefix + path);
+    statx ??= findStatx();
+    // What statx(2) is refused is for Node to say, which also knows systems that forbid the call itself.
+    return (
+      (this.#descriptor === undefined || path === ROOT ? statx(this.#pathOf(path)) : statx(path, this.#descriptor)) ??
+      foundByNode(this.#pathOf(path))
+    );
+  }
+
+  /**
+   * Until `unpin` all looks are at the directory that the root is now, whatever takes its place, and cost less: the way to
+   * it need not be gone again for each. It cannot be unmounted meanwhile.
+   */
+  pin(): void {
+    this.unpin();
+    try {
+      this.#descriptor = openSync(systemPath(this.#root), constants.O_RDONLY | constants.O_DIRECTORY);
+    } catch {
+      // It has gone, or may be entered but not read: then it is looked at by its path.
+    }
+  }
+
+  unpin(): void {
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    this.#descriptor = undefined;
   }
 
   children(path: RelativePath, onUnreadable?: (error: string) => void): Child[] {
     let entries: Dirent<Buffer>[];
     try {
-      entries = readdirSync(systemPath(path === ROOT ? this.#root : this.#prefix + path), {
+      entries = readdirSync(systemPath(this.#pathOf(path)), {
         withFileTypes: true,
         encoding: 'buffer',
       });
@@ -134,28 +162,24 @@ export class Source implements Disk, GuardedSource {
       directory.closeSync();
     }
   }
-}
 
-let foundQuickly: ((path: RelativePath) => Found) | undefined;
-
-/** What there is at an absolute path, by the quickest way that there is here. */
-function foundAt(path: RelativePath): Found {
-  foundQuickly ??= quickest();
-  return foundQuickly(path);
-}
-
-function quickest(): (path: RelativePath) => Found {
-  try {
-    const byStatx = loadStatx();
-    // What it is refused is for Node to say, which also knows systems that forbid the call itself.
-    return (path) => byStatx(path) ?? foundByNode(path);
-  } catch {
-    // No Linux, or a C library that cannot be loaded or has no such call: the other way says the same.
-    return foundByNode;
+  #pathOf(path: RelativePath): string {
+    return path === ROOT ? this.#root : this.#prefix + path;
   }
 }
 
-/** The same by the means of Node. */
+let statx: Statx | undefined;
+
+function findStatx(): Statx {
+  try {
+    return loadStatx();
+  } catch {
+    // No Linux, or a C library that cannot be loaded or has no such call: the other way says the same.
+    return () => undefined;
+  }
+}
+
+/** What there is at an absolute path, by the means of Node. */
 export function foundByNode(path: RelativePath): Found {
   const stats = lstatOf(path);
   if (stats === 'unknown') return { kind: 'other', size: 0 };

@@ -103,6 +103,11 @@ export class Standby {
     return rsync.hasEnded() ? undefined : rsync;
   }
 
+  /** A run begins: no other is started beside it. */
+  hold(): void {
+    if (this.#waiting === undefined) this.#stopTimer();
+  }
+
   /** A run has ended well: soon there is one for the next like it. */
   prepare(next: StandbyStart): void {
     this.#usedAt = performance.now();

@@ -70,39 +70,68 @@ const DIVIDE_AT_MOST_PIECES = 20_000;
 
 /** `largeBytes`: as in `TransferTask`. `filter`: where one is in force. */
 export function surveyEntries(disk: Disk, looks: readonly Look[], largeBytes: number, filter?: Filter): EntriesSurvey {
-  const lift = createLift(disk, filter);
-  const names = new Map<RelativePath, 'there' | 'missing'>();
-  const unwanted = new Map<RelativePath, Unwanted>();
-  const again: Again[] = [];
-  const files: RelativePath[] = [];
-  let largest = 0;
-  const linked: number[] = [];
-  let isDoubtful = false;
-  for (const look of looks) {
-    const path = lift(look.path);
-    const found = disk.look(path);
+  const survey = new EntriesSurveyor(disk, largeBytes, filter);
+  for (const look of looks) survey.add(look);
+  return survey.result();
+}
+
+/** The same, a look at a time. */
+export class EntriesSurveyor {
+  readonly #disk: Disk;
+  readonly #largeBytes: number;
+  readonly #filter: Filter | undefined;
+  readonly #lift: (path: RelativePath) => RelativePath;
+  readonly #names = new Map<RelativePath, 'there' | 'missing'>();
+  readonly #unwanted = new Map<RelativePath, Unwanted>();
+  readonly #again: Again[] = [];
+  readonly #files: RelativePath[] = [];
+  readonly #linked: number[] = [];
+  #largest = 0;
+  #isDoubtful = false;
+
+  constructor(disk: Disk, largeBytes: number, filter?: Filter) {
+    this.#disk = disk;
+    this.#largeBytes = largeBytes;
+    this.#filter = filter;
+    this.#lift = createLift(disk, filter);
+  }
+
+  add(look: Look): void {
+    const path = this.#lift(look.path);
+    const found = this.#disk.look(path);
     const { kind, size } = found;
-    const standing = filter === undefined ? 'ours' : standingOf(path, kind, filter);
+    const standing = this.#filter === undefined ? 'ours' : standingOf(path, kind, this.#filter);
     if (standing !== 'ours') {
-      if (standing === 'unwanted') unwanted.set(path, { path, isHere: kind !== 'missing' });
-      continue;
+      if (standing === 'unwanted') this.#unwanted.set(path, { path, isHere: kind !== 'missing' });
+      return;
     }
-    if (found.linkedInode !== undefined) linked.push(found.linkedInode);
-    isDoubtful ||= kind === 'file' && size > 0 && (look.moved === true || hasOtherTime(found, look));
+    if (found.linkedInode !== undefined) this.#linked.push(found.linkedInode);
+    this.#isDoubtful ||= kind === 'file' && size > 0 && (look.moved === true || hasOtherTime(found, look));
     if (kind === 'missing') {
-      names.set(path, 'missing');
+      this.#names.set(path, 'missing');
     } else if (kind === 'directory' && (look.gone || path !== look.path)) {
       // It was seen to go and is there again: nothing below is known, and what is missing there was seen to go.
-      again.push({ path, scope: 'subtree', gone: true, because: 'reappeared' });
-    } else if (largeBytes > 0 && size >= largeBytes) {
-      again.push({ path, scope: 'entry', gone: look.gone, because: 'large' });
+      this.#again.push({ path, scope: 'subtree', gone: true, because: 'reappeared' });
+    } else if (this.#largeBytes > 0 && size >= this.#largeBytes) {
+      this.#again.push({ path, scope: 'entry', gone: look.gone, because: 'large' });
     } else {
-      names.set(path, 'there');
-      if (kind === 'file') files.push(path);
-      largest = Math.max(largest, size);
+      this.#names.set(path, 'there');
+      if (kind === 'file') this.#files.push(path);
+      this.#largest = Math.max(this.#largest, size);
     }
   }
-  return { names, unwanted: [...unwanted.values()], again, files, largest, linked, isDoubtful };
+
+  result(): EntriesSurvey {
+    return {
+      names: this.#names,
+      unwanted: [...this.#unwanted.values()],
+      again: this.#again,
+      files: this.#files,
+      largest: this.#largest,
+      linked: this.#linked,
+      isDoubtful: this.#isDoubtful,
+    };
+  }
 }
 
 /**

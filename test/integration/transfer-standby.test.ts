@@ -76,6 +76,21 @@ describe('an rsync that waits', () => {
     expect(bench.daemon.connections()).toBe(connections + 3);
   });
 
+  it('is not used for a list that it would read for longer than another one takes to start', async () => {
+    await warmUp();
+    const connections = bench.daemon.connections();
+    const names = Array.from({ length: 500 }, (_, index) => `a-directory/file-${index}`);
+    plant(bench.source, names);
+    expect(await bench.run(entriesOf(names), { standby })).toMatchObject({ exitCode: 0, filesSent: 500 });
+    expect(namesOf(bench.remote)).toEqual(['a-directory', 'first', 'stays', ...names].sort());
+    await untilWaiting(connections + 1);
+    plant(bench.source, ['second']);
+    await bench.run(entriesOf(['second']), { standby });
+    // It has waited meanwhile.
+    await untilWaiting(connections + 2);
+    expect(bench.daemon.connections()).toBe(connections + 2);
+  });
+
   it('is not used by a run of another kind', async () => {
     await warmUp();
     plant(bench.source, ['second']);

@@ -1,3 +1,5 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { makeDirectories, shapeOf, writeFiles } from '../files.js';
@@ -5,12 +7,14 @@ import type { ScenarioOf } from '../scenario.js';
 
 const REMOTES = 3;
 const FILES = 1_000;
+const LAST = 'last';
+const SETTLE_MS = 1_000;
 
 export const idle: ScenarioOf = (isQuick) => {
   const seconds = isQuick ? 3 : 20;
   return {
     name: 'idle',
-    description: `one root with ${FILES} files, ${REMOTES} remotes that are equal to it, and ${seconds} s in which nothing happens`,
+    description: `one root with ${FILES} files, ${REMOTES} remotes that are equal to it, one change that reaches them, and then ${seconds} s in which nothing happens`,
     limit: 'no part in it: nothing of it runs',
     excludes: { rsync: 'nothing of it runs between two changes' },
     rows: [
@@ -28,6 +32,13 @@ export const idle: ScenarioOf = (isQuick) => {
       writeFiles(source, shape);
       turn.site.seed();
       await turn.start();
+      // Whoever keeps something ready for the next change has had a change to do so.
+      writeFileSync(turn.source(LAST), LAST);
+      await turn.deadline.until(
+        () => turn.site.paths.every((remote) => existsSync(join(remote, LAST))),
+        'the last change before it is quiet',
+      );
+      await sleep(SETTLE_MS);
       const before = turn.usage();
       await sleep(seconds * 1_000);
       const after = turn.usage();

@@ -19,7 +19,7 @@ it('leaves names that are not UTF-8 to the list, and the names beside them', () 
 });
 
 it('leaves more than a command line holds to the list', () => {
-  const names = Array.from({ length: 20_000 }, (_, index) => `directory/with/a/name/${index}`);
+  const names = Array.from({ length: 20_000 }, (_, index) => `${'directory/with/a/long/name/'.repeat(4)}${index}`);
   expect(namesAsArguments(names)).toBeUndefined();
   expect(namesAsArguments(names.slice(0, 10_000))).toHaveLength(10_000);
 });

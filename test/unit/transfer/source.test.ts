@@ -31,6 +31,41 @@ afterEach(() => {
   rmSync(top, { recursive: true, force: true });
 });
 
+describe('a root that is pinned', () => {
+  beforeEach(() => {
+    writeFileSync(join(root, 'old'), '');
+    source.pin();
+    renameSync(root, `${root}-aside`);
+    mkdirSync(root);
+    writeFileSync(join(root, 'new'), '');
+  });
+
+  afterEach(() => {
+    source.unpin();
+  });
+
+  test.skipIf(process.platform !== 'linux')('is the same directory, whatever takes its place', () => {
+    expect(source.look('old').kind).toBe('file');
+    expect(source.look('new').kind).toBe('missing');
+  });
+
+  test('is what stands there when it is pinned no more, or once more', () => {
+    source.unpin();
+    expect(source.look('new').kind).toBe('file');
+    source.pin();
+    expect(source.look('old').kind).toBe('missing');
+  });
+
+  test('is looked at by its path where it cannot be opened', () => {
+    rmSync(root, { recursive: true });
+    source.pin();
+    expect(source.look('new').kind).toBe('missing');
+    mkdirSync(root);
+    writeFileSync(join(root, 'new'), '');
+    expect(source.look('new').kind).toBe('file');
+  });
+});
+
 describe('a look at a name', () => {
   test('tells what it is, and the size of an ordinary file', () => {
     writeFileSync(join(root, 'f'), '12345');
