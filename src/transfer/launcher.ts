@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { startsAsBatch } from './start-process.js';
 
 /**
  * Asks the kernel to end rsync when the thread that started it ends (util-linux 2.33): otherwise an rsync in a process
@@ -6,12 +7,7 @@ import { spawnSync } from 'node:child_process';
  */
 const ENDS_WITH_US = ['setpriv', '--pdeathsig', 'TERM', '--'];
 
-/**
- * As a batch process (sched(7)) rsync does not push aside what runs when it is woken, such as the other side on the same
- * host. Where it did, the other side was stopped between two small writes of the handshake, and the second one then
- * waited 40 ms for a delayed ACK: 31 of 42 isolated writes on two busy cores, 2 of 42 as a batch process (rsync 3.5.0,
- * Linux 6.18).
- */
+/** Starts a batch process, where that is not done by the way in which processes are started (posix-spawn.ts says why). */
 const PUSHES_NOBODY_ASIDE = ['chrt', '--batch', '0'];
 
 /** The command that has the kernel end what it starts when we end; empty where there is none. */
@@ -20,10 +16,11 @@ export function findParentDeathLauncher(): readonly string[] {
 }
 
 const LAUNCHERS = [[...PUSHES_NOBODY_ASIDE, ...ENDS_WITH_US], ENDS_WITH_US, PUSHES_NOBODY_ASIDE];
+const LAUNCHERS_OF_BATCH = [ENDS_WITH_US];
 
 /** The command that starts rsync as a good child of the service, as far as this system can; empty where it cannot. */
 export function findLauncher(): readonly string[] {
-  return LAUNCHERS.find((launcher) => works(launcher)) ?? [];
+  return (startsAsBatch() ? LAUNCHERS_OF_BATCH : LAUNCHERS).find((launcher) => works(launcher)) ?? [];
 }
 
 function works([program = '', ...args]: readonly string[]): boolean {

@@ -1,5 +1,5 @@
 import { environment, startByFork, type StartProcess } from './piped-process.js';
-import { loadPosixSpawn } from './posix-spawn.js';
+import { loadBatch, loadPosixSpawn } from './posix-spawn.js';
 
 let chosen: StartProcess | undefined;
 
@@ -8,6 +8,17 @@ export const startProcess: StartProcess = (start) => {
   chosen ??= quickest();
   return chosen(start);
 };
+
+/** Whether that way starts batch processes (sched(7)). */
+export function startsAsBatch(): boolean {
+  try {
+    loadPosixSpawn(environment);
+    return loadBatch() !== undefined;
+  } catch {
+    // By the other way nothing but another program can do so.
+    return false;
+  }
+}
 
 function quickest(): StartProcess {
   try {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { existsSync, readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
@@ -45,6 +45,25 @@ test('a process that is started in a thread makes Node complain of no descriptor
   const [said] = (await once(worker, 'message')) as [unknown];
   expect(said).toEqual({ exitCode: 0, warnings: [] });
   await worker.terminate();
+});
+
+describe('a batch process', () => {
+  /** Of a process, or of the thread that asks (proc(5)). */
+  const policyIn = (stat: string): string | undefined => stat.slice(stat.lastIndexOf(')')).split(' ')[39];
+
+  test('is what posix_spawn starts, and this thread is none before and after', async () => {
+    const own = (): string | undefined => policyIn(readFileSync('/proc/thread-self/stat', 'latin1'));
+    expect(own()).toBe('0');
+    const child = loadPosixSpawn(environment)({ command: ['cat', '/proc/self/stat'], cwd: '/' });
+    child.stderr.resume();
+    expect(policyIn(await textOf(child.stdout))).toBe('3');
+    expect(own()).toBe('0');
+  });
+
+  test('is none when it cannot be started, and this thread is none either', () => {
+    expect(() => loadPosixSpawn(environment)({ command: ['/no/such/program'], cwd: '/' })).toThrow(/ENOENT/);
+    expect(policyIn(readFileSync('/proc/thread-self/stat', 'latin1'))).toBe('0');
+  });
 });
 
 describe.each(WAYS)('a process that is started by %s', (_, start) => {
