@@ -132,14 +132,14 @@ describe('what the system tests stand on', () => {
   describe('the rsync daemon', () => {
     it('receives a tree, and tells how many connections it had and what was sent', async () => {
       const [daemon] = await bench.startDaemons(1);
-      writeFileSync(join(bench.source, 'a\nb'), 'x');
+      writeFileSync(join(bench.source, 'a\tb'), 'x');
       symlinkSync('a', join(bench.source, 'link'));
 
       push(daemon!.url());
 
       await untilSameTree(bench.source, bench.remotes, { withinMs: 1000 });
       expect(daemon!.connections()).toBe(1);
-      expect(daemon!.sentNames().sort()).toEqual(['a\nb', 'link']);
+      expect(daemon!.sentNames().sort()).toEqual(['a\tb', 'link']);
     });
 
     it('refuses connections when stopped and is there again, on the same port, when restarted', async () => {

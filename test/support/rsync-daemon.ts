@@ -214,7 +214,7 @@ function yesOrNo(value: boolean): string {
   return value ? 'yes' : 'no';
 }
 
-/** rsync writes control and high bytes of names as `\#ooo`. */
+/** rsync 3.5.0 writes control and high bytes of names as `\#ooo`, 3.2.7 as they are (a line break there ends the name). */
 function unescape(name: string): string {
   return name.replace(/\\#(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
