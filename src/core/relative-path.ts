@@ -34,17 +34,33 @@ export function decode(path: RelativePath): string {
   }
 }
 
+const PLAIN = /^[\w./@%+=:,~\u0080-\uffff-]*$/;
+
+/** UTF-8 that nobody on the way to a remote takes for more than a name: no shell, no glob of the daemon. */
+export function isPlain(path: RelativePath): boolean {
+  const text = decode(path);
+  return isDecoded(path, text) && PLAIN.test(text);
+}
+
+function isDecoded(path: RelativePath, text: string): boolean {
+  return text !== path || !HIGH_BYTE.test(path);
+}
+
 /** The path for a person: UTF-8 as it is; control characters, and bytes that are not UTF-8, as `\#ooo` (rsync's way). */
 export function display(path: RelativePath): string {
   if (path === ROOT) return '.';
   const text = decode(path);
-  const isUtf8 = text !== path || !HIGH_BYTE.test(path);
-  const unprintable = isUtf8 ? /[\x00-\x1f\x7f]/g : /[\x00-\x1f\x7f-\xff]/g;
+  const unprintable = isDecoded(path, text) ? /[\x00-\x1f\x7f]/g : /[\x00-\x1f\x7f-\xff]/g;
   return text.replace(unprintable, (character) => `\\#${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
 }
 
 export function join(parent: RelativePath, name: RelativePath): RelativePath {
   return parent === ROOT ? name : `${parent}/${name}`;
+}
+
+/** What stands at `path` in a directory, which is that directory for the empty path. */
+export function pathIn(directory: RelativePath, path: RelativePath): RelativePath {
+  return path === ROOT ? directory : join(directory, path);
 }
 
 /** The directory that holds `path`; the root holds itself. */
@@ -61,6 +77,24 @@ export function nameOf(path: RelativePath): RelativePath {
 export function isBelow(path: RelativePath, ancestor: RelativePath): boolean {
   if (ancestor === ROOT) return path !== ROOT;
   return path.length > ancestor.length && path.startsWith(ancestor) && path[ancestor.length] === '/';
+}
+
+/** The deepest directory that both are, or lie in. */
+export function commonAncestor(one: RelativePath, other: RelativePath): RelativePath {
+  let common = one;
+  while (common !== ROOT && common !== other && !isBelow(other, common)) common = parentOf(common);
+  return common;
+}
+
+/** The deepest directory in which all the paths lie. */
+export function commonDirectory(paths: Iterable<RelativePath>): RelativePath {
+  let common: RelativePath | undefined;
+  for (const path of paths) {
+    if (common === undefined || !isBelow(path, common))
+      common = commonAncestor(parentOf(path), common ?? parentOf(path));
+    if (common === ROOT) break;
+  }
+  return common ?? ROOT;
 }
 
 /** How many levels `path` lies below `ancestor`: 1 for a name in it. */

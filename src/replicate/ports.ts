@@ -40,6 +40,8 @@ export type TransferTask =
       /** Files of at least this size are handed back (`large`) instead of holding up the others; 0 sends all. */
       readonly largeBytes: number;
       readonly moved?: readonly Moved[];
+      /** A directory that the remote has, in which all the looks are: the run may begin there. */
+      readonly known?: RelativePath;
     }
   | {
       /** Copies the directories (with everything below for `subtree`); deletes nothing, says whether there is something extra. */

@@ -13,7 +13,7 @@
 import { backoffMs, type Backoff } from '../core/backoff.js';
 import { DirtySet, merge, movedIf, type DirtyPath, type Mark } from '../core/dirty-set.js';
 import { Moves } from '../core/moves.js';
-import { ancestorsOf, ROOT, type RelativePath } from '../core/relative-path.js';
+import { ancestorsOf, commonDirectory, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors.js';
 import type { Events } from '../events.js';
@@ -22,6 +22,7 @@ import { RetryQueue, type FailedPath, type Failure } from '../queue/retry-queue.
 import { BATCH_KINDS, InFlight, takeBatch, takeWhole, type BatchKind, type FlyingBatch } from './planner.js';
 import { Gathering, type GatheringTimes } from './gathering.js';
 import { Pace, paceOf, type PaceLimits } from './pace.js';
+import { KnownDirectory } from './known-directory.js';
 import { Deletions, placeOfFound, type Comparer, type DeleteLimit, type HeldName } from './deletions.js';
 import {
   NO_RUN,
@@ -236,6 +237,7 @@ export class Replica implements JournalSource {
   /** Where runs that broke off may have left partial files, to be looked after when nothing else is dirty there. */
   readonly #sweeps: DirtySet;
   readonly #moves = new Moves();
+  readonly #known = new KnownDirectory(() => this.#now());
   readonly #deletions: Deletions;
   /** Since when something that was found to be extra waits to be decided about. */
   #foundAt: number | undefined;
@@ -702,6 +704,7 @@ export class Replica implements JournalSource {
 
   #begin(batch: Batch): void {
     this.#batches.add(batch);
+    this.#known.meet(batch.claims);
     this.#inFlight.add(batch);
     if (batch.kind === 'entries') this.#pace.began(batch.startedAt);
     // The image of names in flight is that of dirty ones, but for one by itself, of which a part may be left.
@@ -735,6 +738,7 @@ export class Replica implements JournalSource {
       return NO_RUN;
     }
     const task = this.#taskFor(batch);
+    const learn = this.#learnFrom(task);
     let report: RunReport;
     const extras: Extra[] = [];
     try {
@@ -751,6 +755,8 @@ export class Replica implements JournalSource {
       // The way to the remote broke, not the remote: treated alike, for nothing was settled.
       report = failedToRun(error);
     }
+    learn?.(report.exitCode === 0 && report.filesSent > 0);
+    if (report.exitCode !== 0) this.#known.forget();
     this.#settle(batch, report, extras);
     const isAsked = report.unsent.length > 0 && !this.#hasStopped() && isDone(judge(report, this.#options));
     if (isAsked) await this.#countNewer(batch, report.unsent);
@@ -879,10 +885,22 @@ export class Replica implements JournalSource {
 
   #taskFor({ kind, looks, crontab, isDivision, moved }: Batch): TransferTask {
     if (isDivision) return { kind: 'divide', path: ROOT, crontab };
-    if (kind === 'entries') return { kind: 'entries', looks, largeBytes: this.#options.limits.largeBytes, moved };
+    if (kind === 'entries') {
+      const known = this.#known.holding(commonDirectory(looks.map(({ path }) => path)));
+      const { largeBytes } = this.#options.limits;
+      return { kind: 'entries', looks, largeBytes, moved, ...(known === undefined ? {} : { known }) };
+    }
     if (kind === 'large') return { kind: 'entries', looks, largeBytes: 0, moved };
     if (kind === 'sweep') return { kind, looks };
     return { kind: 'trees', looks, resync: kind === 'resync', crontab, moved };
+  }
+
+  /** Of names that are sent from the top it is known afterwards that the remote has the directory which they are in. */
+  #learnFrom(task: TransferTask): ((isThrough: boolean) => void) | undefined {
+    if (task.kind !== 'entries' || task.known !== undefined) return undefined;
+    const directory = commonDirectory(task.looks.map(({ path }) => path));
+    const isInFlight = [directory, ...ancestorsOf(directory), ROOT].some((path) => this.#inFlight.has(path));
+    return isInFlight ? undefined : this.#known.learn(directory);
   }
 
   #settle(batch: Batch, report: RunReport, extras: readonly Extra[]): void {

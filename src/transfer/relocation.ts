@@ -1,9 +1,8 @@
 /** Where something is that was moved, and where the remote may still have it, as rsync must be told: pure. */
-import { isUtf8 } from 'node:buffer';
 import { posix } from 'node:path';
 import type { Filter } from '../core/filter.js';
 import { WORTH_MOVING_BYTES } from '../core/moves.js';
-import { decode, nameOf, parentOf, ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
+import { decode, isPlain, nameOf, parentOf, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Moved } from '../replicate/ports.js';
 import type { Child, Found } from './survey.js';
 import type { Relocation } from './rsync-args.js';
@@ -14,16 +13,13 @@ export interface MovedDisk {
   children(path: RelativePath): Child[];
 }
 
-/** Names that nobody on the way takes for more than a name: no shell, no glob of the daemon. */
-const PLAIN = /^[\w./@%+=:,~\u0080-\uffff-]*$/;
-
 /** Undefined where it is too little to be worth a run, or where it cannot be said to rsync. */
 export function relocationOf(
   { path, from }: Moved,
   disk: MovedDisk,
   filter: Pick<Filter, 'isExcluded'>,
 ): Relocation | undefined {
-  if (![path, from].every((name) => isUtf8(toBytes(name)) && PLAIN.test(decode(name)))) return undefined;
+  if (!isPlain(path) || !isPlain(from)) return undefined;
   const found = disk.look(path);
   if (filter.isExcluded(path, found.kind === 'directory')) return undefined;
   if (found.kind === 'file' && found.size >= WORTH_MOVING_BYTES) {

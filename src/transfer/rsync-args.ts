@@ -4,7 +4,7 @@
  */
 
 import { posix } from 'node:path';
-import { decode, fromText, ROOT, type RelativePath } from '../core/relative-path.js';
+import { decode, fromText, isPlain, ROOT, type RelativePath } from '../core/relative-path.js';
 import { takeOut, takeOutOurs } from '../core/rsync-params.js';
 
 /** One remote and the way to it: plain data, sent to the worker threads. */
@@ -304,6 +304,20 @@ function destinationOf({ ip, name, ssh, auth }: RemoteTarget): string {
   const host = ip.includes(':') ? `[${ip}]` : ip;
   if (ssh) return `${host}:${name}/`;
   return `${auth === undefined ? '' : `${auth.users}@`}${host}::${name}/`;
+}
+
+/** Params that mean the same wherever below the module a run begins: no rules, and no directory of the remote. */
+const WITHOUT_PLACE =
+  /^(?:-[acghijlmopqrstuvxzADEHIJLNOPSUWX]+|--(?:no-[a-z]+|archive|update|compress|compress-level=\d+|compress-choice=\w+|checksum-choice=\w+|bwlimit=[\w.]+|timeout=\d+|contimeout=\d+|sockopts=[\w=,]+|numeric-ids|links|perms|times|owner|group|acls|xattrs|hard-links|sparse|whole-file|omit-dir-times|chmod=[\w=+,-]+|chown=[\w:]+))$/;
+
+/**
+ * The remote from a directory on that it has. Where it has none after all the run fails at its beginning (`hasNotBegun`):
+ * the `.` keeps rsync from making one (3.5.0 and 3.2.7). Undefined where it cannot be said to rsync, or where that would
+ * change what the params mean.
+ */
+export function targetIn(target: RemoteTarget, directory: RelativePath): RemoteTarget | undefined {
+  if (!isPlain(directory) || !target.params.every((word) => WITHOUT_PLACE.test(word))) return undefined;
+  return { ...target, name: `${posix.join(target.name, decode(directory))}/.` };
 }
 
 /** What stands before our names where the remote names them: below its module, or on its disk with ssh. */

@@ -3,7 +3,16 @@
  * unprintable as `\#ooo`, which is taken back here. Texts were compared with 3.5.0 and 3.2.7 (the test says which were
  * seen); 3.1 leaves out the `[sender] ` after `rsync: `, going by its source.
  */
-import { ancestorsOf, display, join, nameOf, parentOf, ROOT, type RelativePath } from '../core/relative-path.js';
+import {
+  ancestorsOf,
+  display,
+  join,
+  nameOf,
+  parentOf,
+  pathIn,
+  ROOT,
+  type RelativePath,
+} from '../core/relative-path.js';
 import type { Complaint, ComplaintKind, RunReport } from '../replicate/ports.js';
 
 /**
@@ -15,7 +24,7 @@ export const OUT_FORMAT = '--out-format=%i %l %n';
 
 /** One line of `OUT_FORMAT`. rsync says "sent" when it begins to send the content, not when the remote has stored it. */
 export interface ItemizedLine {
-  /** Relative to the destination; directories without the slash at their end. */
+  /** Relative to the destination of the run; directories without the slash at their end. */
   readonly path: RelativePath;
   readonly isDirectory: boolean;
   /** The content of a file went over. */
@@ -59,6 +68,8 @@ export interface ComplaintContext {
   readonly sourceRoot: RelativePath;
   /** What comes before our paths in the remote's: '' or `sub/dir` for `module/sub/dir`; the path on the host with ssh. */
   readonly modulePrefix: RelativePath;
+  /** The directory in which the run has begun, when not the root. */
+  readonly directory?: RelativePath;
   /** Whether a path is one that the run was given, or lies below one. */
   readonly isOurs: (path: RelativePath) => boolean;
   /** Whether the source has the name now: decides where a text may mean either of two. */
@@ -136,7 +147,7 @@ export class ComplaintReader {
     }
     const again = SENT_AGAIN.exec(bytes);
     if (again !== null) {
-      const path = claim(again[1] ?? '', this.#context);
+      const path = fromHere(again[1] ?? '', this.#context);
       if (this.#sentTwice.length < MAX_COMPLAINTS) this.#sentTwice.push(path);
       return;
     }
@@ -205,7 +216,7 @@ function classify(line: string, context: ComplaintContext): Reading {
     if (match === null) continue;
     if (kind === 'nothing') return 'nothing';
     const name = match[1] ?? '';
-    return { kind, paths: [names === 'source' ? fromSource(name, context) : claim(withoutDots(name), context)] };
+    return { kind, paths: [names === 'source' ? fromSource(name, context) : fromHere(name, context)] };
   }
   const failure = /^rsync: (?:\[([A-Za-z ]+)\] )?(.*): ([^:"]+) \((\d+)\)$/s.exec(line);
   if (failure === null) return 'message';
@@ -239,10 +250,10 @@ function classifyFailure(failure: Failure, context: ComplaintContext): Reading {
   if (what.endsWith(', continuing')) return 'nothing';
 
   const deleted = /^delete_file: [a-z_]+\((.*)\) failed$/s.exec(what);
-  if (deleted !== null) return { kind: 'lost', paths: [claim(withoutDots(deleted[1] ?? ''), context)] };
+  if (deleted !== null) return { kind: 'lost', paths: [fromHere(deleted[1] ?? '', context)] };
 
   const renamed = /^(?:rename|copy) ".*" *(?:\(in [^"]*\))? -> "(.*)"$/s.exec(what);
-  if (renamed !== null) return { kind: 'lost', paths: [claim(withoutDots(renamed[1] ?? ''), context)] };
+  if (renamed !== null) return { kind: 'lost', paths: [fromHere(renamed[1] ?? '', context)] };
 
   if (what.startsWith('mkstemp '))
     return { kind: 'lost', paths: namesOfTemporary(quotedName(failure, context), context) };
@@ -321,17 +332,26 @@ function namesOfTemporary(
   return ours.length > 0 ? ours : paths.slice(0, 1);
 }
 
-function fromSource(raw: string, { sourceRoot }: ComplaintContext): RelativePath | undefined {
+/** A name as rsync has it in its list. */
+function fromHere(raw: string, context: ComplaintContext): RelativePath {
+  return claim(inOurTerms(raw, context), context);
+}
+
+/** From the root, where it is relative to the directory in which the run has begun. */
+function inOurTerms(raw: string, { directory = ROOT }: ComplaintContext): RelativePath {
   const path = withoutDots(raw);
-  const root = withoutDots(sourceRoot);
-  if (!raw.startsWith('/')) return path;
-  return below(path, root);
+  return raw.startsWith('/') ? path : pathIn(directory, path);
+}
+
+function fromSource(raw: string, context: ComplaintContext): RelativePath | undefined {
+  const path = inOurTerms(raw, context);
+  return raw.startsWith('/') ? below(path, withoutDots(context.sourceRoot)) : path;
 }
 
 /** With a slash in front the remote's own path (in a module: from its root), else relative to the destination. */
 function fromRemote(raw: string, context: ComplaintContext): RelativePath | undefined {
+  if (!raw.startsWith('/')) return fromHere(raw, context);
   const path = withoutDots(raw);
-  if (!raw.startsWith('/')) return claim(path, context);
   const prefix = withoutDots(context.modulePrefix.replace(/^~\//, ''));
   const stripped = below(path, prefix) ?? afterPrefix(path, prefix);
   if (stripped !== undefined) return claim(stripped, context);

@@ -2,7 +2,17 @@
 import { setImmediate } from 'node:timers/promises';
 import type { MessagePort } from 'node:worker_threads';
 import { createFilter, isFiltering, type Filter, type FilterSpec } from '../core/filter.js';
-import { display, parentOf, ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
+import {
+  decode,
+  display,
+  isBelow,
+  levelsBelow,
+  parentOf,
+  pathIn,
+  ROOT,
+  toBytes,
+  type RelativePath,
+} from '../core/relative-path.js';
 import { temporaryRules } from '../core/temporaries.js';
 import {
   NO_RUN,
@@ -38,6 +48,7 @@ import {
   type RemoteTarget,
   type RunArgs,
   newerArgs,
+  targetIn,
   withoutUpdate,
   relocationArgs,
 } from './rsync-args.js';
@@ -132,6 +143,10 @@ const LOOKS_IN_A_TURN = 500;
  * by a new one; 500: 39.6 and 34.0.)
  */
 const READY_AT_MOST_BYTES = 6 * 1024;
+/** So many names are sent from a directory on that the remote is known to have. */
+const WORTH_BEGINNING_THERE = 200;
+/** rsync(1): "Errors selecting input/output files, dirs" and "Error in file I/O": what it says of a destination that is not there. */
+const NO_DESTINATION = [3, 11];
 /** A run that changes nothing. */
 const LISTING: RunArgs = { deletes: false, compares: 'seconds', isWatched: false, rules: [], outFormat: OUT_FORMAT };
 /** A run that sends what has changed and deletes nothing. */
@@ -288,6 +303,7 @@ async function sendLooks(
   const resumes = !isWatched && [...names.values()].every((state) => state === 'there');
   const given: NamesToSend = {
     names,
+    ...(task.known === undefined ? {} : { known: task.known }),
     runArgs: {
       deletes,
       compares: survey.isDoubtful ? contentOf(survey.largest) : 'nanoseconds',
@@ -302,7 +318,7 @@ async function sendLooks(
         ...rsyncOf(names),
         isWatched,
         isOurs,
-        ...(deletes ? { mustStandIn: guard.identity } : {}),
+        ...(deletes || names.directory !== undefined ? { mustStandIn: guard.identity } : {}),
         namesChanges: context.namesChanges === true,
         ...(sent === undefined ? {} : { onSent: (path) => sent.add(path) }),
       }),
@@ -357,6 +373,8 @@ function withMissing(names: EntriesSurvey['names'], unwanted: readonly Unwanted[
 
 interface NamesToSend {
   readonly names: ReadonlyMap<RelativePath, 'there' | 'missing'>;
+  /** A directory that the remote has: the run may begin there. */
+  readonly known?: RelativePath;
   readonly runArgs: RunArgs;
   readonly run: (names: NamesRun) => Promise<RunReport>;
 }
@@ -367,9 +385,10 @@ interface NamesRun {
   readonly list?: Buffer;
   readonly shownArgs?: readonly string[];
   readonly ready?: ReadyRsync;
+  readonly directory?: RelativePath;
 }
 
-function rsyncOf({ list, ...run }: NamesRun): Pick<RsyncTask, 'args' | 'shownArgs' | 'input' | 'ready'> {
+function rsyncOf({ list, ...run }: NamesRun): Pick<RsyncTask, 'args' | 'shownArgs' | 'input' | 'ready' | 'directory'> {
   return { ...run, input: list === undefined ? [] : [list] };
 }
 
@@ -405,8 +424,37 @@ function isShort(paths: Iterable<RelativePath>): boolean {
   return true;
 }
 
-function sendCold(target: RemoteTarget, { names, runArgs, run }: NamesToSend): Promise<RunReport> {
-  return giveNames(names.keys(), (given) => entriesArgs(target, { ...runArgs, names: given }), run);
+async function sendCold(target: RemoteTarget, given: NamesToSend): Promise<RunReport> {
+  const { names, runArgs, run } = given;
+  const report = await sendFromKnown(target, given);
+  return (
+    report ?? giveNames(names.keys(), (asArguments) => entriesArgs(target, { ...runArgs, names: asArguments }), run)
+  );
+}
+
+/**
+ * By an rsync that begins in the directory which the remote is known to have. Undefined where that does not pay or cannot
+ * be, and where one of the two has no such directory after all: then all of it is to be sent from the top.
+ */
+async function sendFromKnown(
+  target: RemoteTarget,
+  { names, known, runArgs, run }: NamesToSend,
+): Promise<RunReport | undefined> {
+  if (known === undefined || names.size < WORTH_BEGINNING_THERE) return undefined;
+  const there = targetIn(target, known);
+  // A missing directory is named instead of all that was in it.
+  const paths = [...names.keys()];
+  if (there === undefined || !paths.every((path) => isBelow(path, known))) return undefined;
+  const asArguments = namesAsArguments(paths.map((path) => path.slice(known.length + 1)));
+  if (asArguments === undefined) return undefined;
+  const report = await run({
+    args: entriesArgs(there, { ...runArgs, names: asArguments }),
+    shownArgs: entriesArgs(there, runArgs),
+    directory: known,
+  });
+  const isMissingThere = report.exitCode !== null && NO_DESTINATION.includes(report.exitCode);
+  const isMissingHere = report.spawnError !== undefined || report.refused !== undefined;
+  return (isMissingThere && report.filesSent === 0) || isMissingHere ? undefined : report;
 }
 
 /** One run for the names: among its arguments where they can stand there, else in a list on standard input. */
@@ -995,6 +1043,8 @@ interface RsyncTask {
   readonly input: Iterable<Buffer>;
   /** What carries it out, instead of an rsync that is started for it. */
   readonly ready?: ReadyRsync;
+  /** Where it begins, on both sides: its names are relative to that. Default: the root. */
+  readonly directory?: RelativePath;
   /** Whether a path that rsync names can be one that it was given. */
   readonly isOurs: (path: RelativePath) => boolean;
   /** It deletes nothing, and says whether something is extra. */
@@ -1022,6 +1072,7 @@ async function runTask(
     shownArgs = args,
     input,
     ready,
+    directory = ROOT,
     isOurs,
     onlyCompares = false,
     isWatched = false,
@@ -1035,7 +1086,7 @@ async function runTask(
   }
   const startedAt = performance.now();
   const [program = rsync, ...programArgs] = [...launcher, rsync, ...args];
-  const process = ready?.rsync ?? startRsync({ command: [program, ...programArgs], cwd });
+  const process = ready?.rsync ?? startRsync({ command: [program, ...programArgs], cwd: inDirectory(cwd, directory) });
   const source = new Source(root);
   const sentLast: RelativePath[] = [];
   const changed: RelativePath[] = [];
@@ -1046,6 +1097,7 @@ async function runTask(
   const complaints = new ComplaintReader({
     sourceRoot: root,
     modulePrefix: modulePrefixOf(target),
+    directory,
     isOurs,
     exists: (path) => source.look(path).kind !== 'missing',
     onlyCompares,
@@ -1058,7 +1110,7 @@ async function runTask(
   // It looks at its names by paths relative to where it stands, or to a directory that is held open: so a root that is
   // unmounted or replaced from here on is still the one that it looks at.
   const place = ready?.directory.path ?? `/proc/${process.pid ?? 0}/cwd`;
-  const standsIn = process.pid === undefined ? undefined : identify(`${place}/.`);
+  const standsIn = process.pid === undefined ? undefined : identify(`${place}/${upFrom(directory)}.`);
   const isAstray = mustStandIn !== undefined && standsIn !== undefined && standsIn !== mustStandIn;
 
   const run = process.feed({
@@ -1071,13 +1123,14 @@ async function runTask(
         complain(line);
         return;
       }
-      if (item.isDeletion) told.onExtra?.(item.path, item.isDirectory);
-      if (item.isCreated) told.onCreated?.(item.path);
-      if (told.namesChanges === true && item.isChanged && ++changes <= CHANGED_AT_MOST) changed.push(item.path);
+      const path = pathIn(directory, item.path);
+      if (item.isDeletion) told.onExtra?.(path, item.isDirectory);
+      if (item.isCreated) told.onCreated?.(path);
+      if (told.namesChanges === true && item.isChanged && ++changes <= CHANGED_AT_MOST) changed.push(path);
       if (!item.isSentFile) return;
-      told.onSent?.(item.path);
+      told.onSent?.(path);
       if (sentLast.length >= 2 * CUT_OFF_AT_MOST) sentLast.splice(0, CUT_OFF_AT_MOST);
-      sentLast.push(item.path);
+      sentLast.push(path);
       filesSent++;
       bytesSent += item.length;
       const now = performance.now();
@@ -1109,4 +1162,13 @@ async function runTask(
     durationMs: performance.now() - startedAt,
     command: [rsync, ...shownArgs],
   };
+}
+
+function inDirectory(cwd: string, directory: RelativePath): string {
+  return directory === ROOT ? cwd : `${cwd}/${decode(directory)}`;
+}
+
+/** The way up from there to the root: where that is elsewhere, one of the directories on the way is a link now. */
+function upFrom(directory: RelativePath): string {
+  return directory === ROOT ? '' : '../'.repeat(levelsBelow(directory, ROOT));
 }

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 
-import type { RelativePath } from '../../src/core/relative-path.js';
+import { parentOf, type RelativePath } from '../../src/core/relative-path.js';
 import type { DeleteGuard, Look, RunReport, TransferTask } from '../../src/replicate/ports.js';
 import type * as packing from '../../src/transfer/packed-task.js';
 import { identify } from '../../src/transfer/source.js';
@@ -173,7 +173,7 @@ export function plant(tree: string, names: readonly RelativePath[]): void {
     if (name.endsWith('/')) {
       mkdirSync(locate(tree, name.slice(0, -1)), { recursive: true });
     } else {
-      mkdirSync(dirname(join(tree, name)), { recursive: true });
+      mkdirSync(locate(tree, parentOf(name)), { recursive: true });
       writeFileSync(locate(tree, name), name);
     }
   }

@@ -2,15 +2,19 @@ import { describe, expect, test } from 'vitest';
 import {
   ancestorAt,
   ancestorsOf,
+  commonAncestor,
+  commonDirectory,
   decode,
   display,
   fromBytes,
   fromText,
   isBelow,
+  isPlain,
   join,
   levelsBelow,
   nameOf,
   parentOf,
+  pathIn,
   ROOT,
   toBytes,
 } from '../../../src/core/relative-path.js';
@@ -87,4 +91,47 @@ describe('the parts of a path', () => {
     expect(isBelow('a', 'a/b')).toBe(false);
     expect(isBelow(ROOT, 'a')).toBe(false);
   });
+});
+
+describe('what paths have in common', () => {
+  test.each([
+    ['a/b', 'a/b', 'a/b'],
+    ['a/b', 'a/b/c', 'a/b'],
+    ['a/b/c', 'a/b', 'a/b'],
+    ['a/bc', 'a/b', 'a'],
+    ['a', 'b', ROOT],
+    [ROOT, 'a', ROOT],
+  ])('of %j and %j it is %j', (one, other, common) => {
+    expect(commonAncestor(one, other)).toBe(common);
+  });
+
+  test.each([
+    [['a/b/c'], 'a/b'],
+    [['a/b/c', 'a/b/d/e'], 'a/b'],
+    [['a/b', 'a/b/c'], 'a'],
+    [['a/b/c', 'a/b'], 'a'],
+    [['a/b/c', 'a/bc/d'], 'a'],
+    [['a/b', 'c'], ROOT],
+    [['a'], ROOT],
+    [[], ROOT],
+  ])('%j lie in %j', (paths, directory) => {
+    expect(commonDirectory(paths)).toBe(directory);
+  });
+});
+
+test('the empty path in a directory is that directory', () => {
+  expect(pathIn('a', '')).toBe('a');
+  expect(pathIn('a', 'b/c')).toBe('a/b/c');
+  expect(pathIn(ROOT, 'b')).toBe('b');
+});
+
+test.each([
+  ['a/b-1_2.txt', true],
+  [fromText('目录/报告'), true],
+  ['a b', false],
+  ['a*', false],
+  ['$a', false],
+  ['\xb1\xa8', false],
+])('whether %j is plain: %j', (path, plain) => {
+  expect(isPlain(path)).toBe(plain);
 });

@@ -2063,3 +2063,40 @@ describe('whether a change is on the remote', () => {
     expect(bench.replica.stateOf('d/old')).toBe('owed');
   });
 });
+
+describe('a directory that the remote is known to have', () => {
+  test('is told to the next run for what is in it', async () => {
+    const bench = new Bench();
+    await bench.mark('a/b/x');
+    expect(bench.transport.run().task).not.toHaveProperty('known');
+    await bench.end({ filesSent: 1 });
+    await bench.mark('a/b/y');
+    expect(bench.transport.run().task).toMatchObject({ kind: 'entries', known: 'a/b' });
+  });
+
+  test('is not, where the run before sent nothing, failed, or looked at the directory itself', async () => {
+    const bench = new Bench();
+    for (const [path, report] of [
+      ['a/b/x', {}],
+      ['a/b/x', { filesSent: 1, exitCode: 23 }],
+      ['a/b', { filesSent: 1 }],
+    ] as const) {
+      await bench.mark(path);
+      await bench.end(report);
+      await bench.mark('a/b/y');
+      expect(bench.transport.run().task.kind).toBe('entries');
+      expect((bench.transport.run().task as { known?: string }).known).not.toBe('a/b');
+      await bench.end();
+    }
+  });
+
+  test('is not after a look at all of it', async () => {
+    const bench = new Bench();
+    await bench.mark('a/b/x');
+    await bench.end({ filesSent: 1 });
+    await bench.mark('a/b/**');
+    await bench.end({ filesSent: 1 });
+    await bench.mark('a/b/y');
+    expect(bench.transport.run().task).not.toHaveProperty('known');
+  });
+});

@@ -6,6 +6,7 @@ import {
   extrasArgs,
   modulePrefixOf,
   presentArgs,
+  targetIn,
   newerArgs,
   readParams,
   remoteName,
@@ -213,4 +214,36 @@ it('knows what the remote puts before our names', () => {
   expect(modulePrefixOf({ name: 'm', ssh: false })).toBe('');
   expect(modulePrefixOf({ name: 'm/sub/dir', ssh: false })).toBe('sub/dir');
   expect(modulePrefixOf({ name: '/data', ssh: true })).toBe('/data');
+});
+
+describe('the remote from a directory on that it has', () => {
+  it('is that directory, which rsync does not make', () => {
+    expect(targetIn(target, 'a/b')).toEqual({ ...target, name: `${target.name}/a/b/.` });
+    expect(targetIn({ ...target, name: 'module/sub/' }, 'a')?.name).toBe('module/sub/a/.');
+  });
+
+  it.each(['a b', 'a*', '$a', '\xb1\xa8'])('is not told where a name may be taken for something else: %j', (name) => {
+    expect(targetIn(target, name)).toBeUndefined();
+  });
+
+  it.each([['-artuz'], ['-avz', '--timeout=30', '--bwlimit=1000'], ['-az', '--no-perms', '--chmod=D755,F644']])(
+    'is told with %j',
+    (...params) => {
+      expect(targetIn({ ...target, params }, 'a')).toBeDefined();
+    },
+  );
+
+  it.each([
+    '--exclude=/a',
+    '-f',
+    '--backup-dir=b',
+    '--link-dest=c',
+    '--temp-dir=t',
+    '-T',
+    '-aK',
+    '--no-implied-dirs',
+    '30',
+  ])('is not told with %j, which may mean something else there', (word) => {
+    expect(targetIn({ ...target, params: ['-a', word] }, 'a')).toBeUndefined();
+  });
 });
