@@ -7,6 +7,11 @@ export interface ProcessStart {
   /** The program, looked for in PATH, and its arguments. */
   readonly command: readonly [string, ...string[]];
   readonly cwd: string;
+  /**
+   * What it says on standard output is not much, and wanted when it has ended: it may be kept in memory until then. Each
+   * line of rsync is a write of its own, which costs less there than in a pipe that somebody reads.
+   */
+  readonly isHeardAtEnd?: boolean;
 }
 
 export interface ProcessExit {

@@ -2,16 +2,18 @@
  * posix_spawn(3) of the C library, with which a process starts without a copy of anything of ours. Node has nothing like
  * it (libuv forks), so its streams, its end and its exit code are looked after here.
  */
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { constants } from 'node:os';
 import process from 'node:process';
-import { finished } from 'node:stream';
+import { finished, Readable } from 'node:stream';
 import { loadLibc } from '../libc.js';
 import type { PipedProcess, ProcessExit, StartProcess } from './piped-process.js';
 
 /** Linux. The same numbers in glibc and musl (spawn.h, fcntl.h, wait.h). */
 const POSIX_SPAWN = { SETSIGDEF: 0x04, SETSIGMASK: 0x08, SETSID: 0x80 };
 const O_CLOEXEC = 0x80000;
+const MFD_CLOEXEC = 1;
 const WNOHANG = 1;
 const EINTR = 4;
 /** sched.h. */
@@ -23,6 +25,7 @@ const NO_PRIORITY = new Uint8Array(4);
 /** Larger than any of these types anywhere: glibc has 80 and 336 bytes. */
 const OPAQUE_BYTES = 512;
 const SIGNAL_SET_BYTES = 128;
+const OUTPUT = 1;
 /** The child holds one end of a pipe here until it is gone. */
 const ALIVE = 3;
 /** Its descriptors are closed a moment before it can be waited for. */
@@ -63,6 +66,10 @@ export function loadPosixSpawn(environment: () => NodeJS.ProcessEnv): StartProce
     throw new Error(`posix_spawn is used on Linux alone, and this is ${process.platform}`);
   const libc = loadLibc();
   const pipe2 = libc.func('int pipe2(_Out_ uint8_t *fds, int flags)') as (fds: Uint8Array, flags: number) => number;
+  const memfdCreate = libc.func('int memfd_create(const char *name, unsigned int flags)') as (
+    name: string,
+    flags: number,
+  ) => number;
   const sigfillset = libc.func('int sigfillset(_Inout_ uint8_t *set)') as (set: Uint8Array) => number;
   const initActions = libc.func('int posix_spawn_file_actions_init(_Inout_ uint8_t *actions)') as OnBytes;
   const dropActions = libc.func('int posix_spawn_file_actions_destroy(_Inout_ uint8_t *actions)') as OnBytes;
@@ -115,6 +122,18 @@ export function loadPosixSpawn(environment: () => NodeJS.ProcessEnv): StartProce
     return { readEnd, writeEnd };
   }
 
+  /** A file in memory, without a name. */
+  function makeMemory(): Pipe {
+    const writeEnd = memfdCreate('output', MFD_CLOEXEC);
+    if (writeEnd < 0) throw new Error(`memfd_create: ${libc.errnoName(libc.errno())}`);
+    try {
+      return { readEnd: openSync(`/proc/${process.pid}/fd/${writeEnd}`, 'r'), writeEnd };
+    } catch (error) {
+      libc.close(writeEnd);
+      throw error;
+    }
+  }
+
   /** Its exit; undefined as long as it lives. */
   function reap(pid: number): ProcessExit | undefined {
     const status: [number] = [0];
@@ -128,13 +147,14 @@ export function loadPosixSpawn(environment: () => NodeJS.ProcessEnv): StartProce
       : { exitCode: null, signal: nameOf(signal) };
   }
 
-  return ({ command, cwd }) => {
+  return ({ command, cwd, isHeardAtEnd = false }) => {
     const pipes: Pipe[] = [];
     const actions = new Uint8Array(OPAQUE_BYTES);
     const pid: [number] = [0];
     let error: number;
     try {
-      for (let index = 0; index <= ALIVE; index++) pipes.push(makePipe());
+      for (let index = 0; index <= ALIVE; index++)
+        pipes.push(index === OUTPUT && isHeardAtEnd ? makeMemory() : makePipe());
       initActions(actions);
       pipes.forEach(({ readEnd, writeEnd }, index) => addDup2(actions, index === 0 ? readEnd : writeEnd, index));
       addChdir(actions, Buffer.from(`${cwd}\0`));
@@ -146,12 +166,14 @@ export function loadPosixSpawn(environment: () => NodeJS.ProcessEnv): StartProce
       for (const { readEnd, writeEnd } of pipes) for (const end of [readEnd, writeEnd]) libc.close(end);
       throw failure;
     }
-    const [input, output, errors, alive] = pipes.map(({ readEnd, writeEnd }, index) => {
+    pipes.forEach(({ readEnd, writeEnd }, index) => {
       libc.close(index === 0 ? readEnd : writeEnd);
-      return index === 0
-        ? new Socket({ fd: writeEnd, readable: false, writable: true })
-        : new Socket({ fd: readEnd, readable: true, writable: false });
-    }) as [Socket, Socket, Socket, Socket];
+    });
+    const [toInput, fromOutput, fromErrors, fromAlive] = pipes as [Pipe, Pipe, Pipe, Pipe];
+    const input = new Socket({ fd: toInput.writeEnd, readable: false, writable: true });
+    const errors = listen(fromErrors);
+    const alive = listen(fromAlive);
+    const output = isHeardAtEnd ? readWhenClosed(fromOutput.readEnd, alive) : listen(fromOutput);
     return watched(pid[0], { input, output, errors, alive }, reap);
   };
 }
@@ -165,7 +187,7 @@ interface Pipe {
 
 interface Streams {
   readonly input: Socket;
-  readonly output: Socket;
+  readonly output: Readable;
   readonly errors: Socket;
   /** Ends with the process, and with what it has started and given this to. */
   readonly alive: Socket;
@@ -195,7 +217,27 @@ function watched(
   return { pid, stdin: input, stdout: output, stderr: errors, hasExited: () => hasExited, exited, closed };
 }
 
-function closeOf(stream: Socket): Promise<void> {
+function listen({ readEnd }: Pipe): Socket {
+  return new Socket({ fd: readEnd, readable: true, writable: false });
+}
+
+/** All of a file, when the stream has closed. */
+function readWhenClosed(descriptor: number, stream: Readable): Readable {
+  const content = new Readable({ read: () => undefined });
+  stream.once('close', () => {
+    try {
+      content.push(readFileSync(descriptor));
+      content.push(null);
+    } catch (error) {
+      content.destroy(error as Error);
+    } finally {
+      closeSync(descriptor);
+    }
+  });
+  return content;
+}
+
+function closeOf(stream: Readable): Promise<void> {
   return new Promise((resolve) => {
     finished(stream, { writable: false }, () => {
       resolve();

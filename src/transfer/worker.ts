@@ -386,9 +386,10 @@ interface NamesRun {
   readonly shownArgs?: readonly string[];
   readonly ready?: ReadyRsync;
   readonly directory?: RelativePath;
+  readonly isHeardAtEnd?: boolean;
 }
 
-function rsyncOf({ list, ...run }: NamesRun): Pick<RsyncTask, 'args' | 'shownArgs' | 'input' | 'ready' | 'directory'> {
+function rsyncOf({ list, ...run }: NamesRun): Omit<NamesRun, 'list'> & Pick<RsyncTask, 'input'> {
   return { ...run, input: list === undefined ? [] : [list] };
 }
 
@@ -426,9 +427,11 @@ function isShort(paths: Iterable<RelativePath>): boolean {
 
 async function sendCold(target: RemoteTarget, given: NamesToSend): Promise<RunReport> {
   const { names, runArgs, run } = given;
-  const report = await sendFromKnown(target, given);
+  const argsFor = (asArguments?: readonly string[]): string[] =>
+    entriesArgs(target, { ...runArgs, names: asArguments });
   return (
-    report ?? giveNames(names.keys(), (asArguments) => entriesArgs(target, { ...runArgs, names: asArguments }), run)
+    (await sendFromKnown(target, given)) ??
+    giveNames(names.keys(), argsFor, (cold) => run({ ...cold, isHeardAtEnd: true }))
   );
 }
 
@@ -451,6 +454,7 @@ async function sendFromKnown(
     args: entriesArgs(there, { ...runArgs, names: asArguments }),
     shownArgs: entriesArgs(there, runArgs),
     directory: known,
+    isHeardAtEnd: true,
   });
   const isMissingThere = report.exitCode !== null && NO_DESTINATION.includes(report.exitCode);
   const isMissingHere = report.spawnError !== undefined || report.refused !== undefined;
@@ -1045,6 +1049,8 @@ interface RsyncTask {
   readonly ready?: ReadyRsync;
   /** Where it begins, on both sides: its names are relative to that. Default: the root. */
   readonly directory?: RelativePath;
+  /** What it says of its names is wanted when it has ended. */
+  readonly isHeardAtEnd?: boolean;
   /** Whether a path that rsync names can be one that it was given. */
   readonly isOurs: (path: RelativePath) => boolean;
   /** It deletes nothing, and says whether something is extra. */
@@ -1073,6 +1079,7 @@ async function runTask(
     input,
     ready,
     directory = ROOT,
+    isHeardAtEnd = false,
     isOurs,
     onlyCompares = false,
     isWatched = false,
@@ -1086,7 +1093,8 @@ async function runTask(
   }
   const startedAt = performance.now();
   const [program = rsync, ...programArgs] = [...launcher, rsync, ...args];
-  const process = ready?.rsync ?? startRsync({ command: [program, ...programArgs], cwd: inDirectory(cwd, directory) });
+  const process =
+    ready?.rsync ?? startRsync({ command: [program, ...programArgs], cwd: inDirectory(cwd, directory), isHeardAtEnd });
   const source = new Source(root);
   const sentLast: RelativePath[] = [];
   const changed: RelativePath[] = [];

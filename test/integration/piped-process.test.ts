@@ -8,8 +8,10 @@ import { environment, startByFork, type PipedProcess, type StartProcess } from '
 import { loadPosixSpawn } from '../../src/transfer/posix-spawn.js';
 import { isAlive, processInfo } from '../support/processes.js';
 
+const posixSpawn = loadPosixSpawn(environment);
 const WAYS: readonly [string, StartProcess][] = [
-  ['posix_spawn', loadPosixSpawn(environment)],
+  ['posix_spawn', posixSpawn],
+  ['posix_spawn, and heard at its end,', (start) => posixSpawn({ ...start, isHeardAtEnd: true })],
   ['fork', startByFork],
 ];
 
