@@ -42,6 +42,8 @@ export interface Running {
   readonly pids: readonly number[];
   /** Resolves when its start is over, as far as it tells. */
   started?(deadline: Deadline): Promise<Started>;
+  /** The longest that its main thread was busy at a stretch since its start, in milliseconds; of who tells that. */
+  longestStallMs?(): Promise<number>;
   /** Brings a change to the remotes with these numbers (default: all). Who watches does nothing. */
   push(change: Change, remotes?: readonly number[]): Promise<void>;
   /** Fails when it has ended by itself. */

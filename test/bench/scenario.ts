@@ -38,3 +38,13 @@ export interface Scenario {
 
 /** Makes a scenario in its full size, or in a small one that shows in seconds whether it works. */
 export type ScenarioOf = (isQuick: boolean) => Scenario;
+
+/** What `Turn.stalls` tells. */
+export function stallRow(label: string): Row {
+  return {
+    label: `${label}: longest stall of the main thread since the start`,
+    metric: 'stallMs',
+    statistic: 'p99',
+    unit: 'ms',
+  };
+}

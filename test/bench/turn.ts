@@ -7,6 +7,7 @@ import { Arrivals } from './arrival.js';
 import type { Change, Contestant, Running, SshOptions, Started } from './contestant.js';
 import { Deadline } from './deadline.js';
 import { type Remote, Site, type SiteOptions } from './site.js';
+import type { Values } from './scenario.js';
 import { type Usage, usageOf } from './usage.js';
 import { untilSame } from './verify.js';
 
@@ -118,6 +119,12 @@ export class Turn {
 
   usage(): Usage {
     return usageOf(this.running.pids);
+  }
+
+  /** The metric of `stallRow`; nothing of who does not tell it. */
+  async stalls(): Promise<Values> {
+    const stallMs = await this.running.longestStallMs?.();
+    return stallMs === undefined ? {} : { stallMs: [stallMs] };
   }
 
   /** Fails unless the remotes are what the source is. */

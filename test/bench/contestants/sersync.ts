@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { processesMarked, signal } from '../../support/processes.js';
 import { type LogLine, type SersyncProcess, startSersync } from '../../support/sersync-process.js';
+import { askStatus } from '../../support/sersync-status.js';
 import { type ConfigOptions, writeConfig } from '../../support/write-config.js';
 import type { Contestant, Running, Started, Task } from '../contestant.js';
 import type { Deadline } from '../deadline.js';
@@ -31,6 +32,7 @@ export const sersyncCold: Contestant = {
 class Service implements Running {
   readonly #task: Task;
   readonly #process: SersyncProcess;
+  readonly #stateDirectory: string;
   readonly #mark = randomUUID();
   readonly #beganAt = performance.now();
 
@@ -46,9 +48,10 @@ class Service implements Running {
       ...options,
     });
     this.#task = task;
+    this.#stateDirectory = join(task.directory, 'state');
     this.#process = startSersync({
       config,
-      stateDirectory: join(task.directory, 'state'),
+      stateDirectory: this.#stateDirectory,
       env: { SERSYNC_BENCH: this.#mark, ...(task.ssh === undefined ? {} : { PATH: task.ssh.clientPath }) },
     });
   }
@@ -72,6 +75,10 @@ class Service implements Running {
 
   push(): Promise<void> {
     return Promise.resolve();
+  }
+
+  async longestStallMs(): Promise<number> {
+    return (await askStatus(this.#stateDirectory)).eventLoop.maxStallMs;
   }
 
   expectAlive(): void {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Counted } from '../arrival.js';
 import { KILOBYTE, makeDirectories, shapeOf, writeFiles } from '../files.js';
-import type { ScenarioOf } from '../scenario.js';
+import { type ScenarioOf, stallRow } from '../scenario.js';
 
 const REMOTES = 3;
 /** A service runs for months: its first bursts after a start say little. */
@@ -15,7 +15,10 @@ export const bursts: readonly ScenarioOf[] = [1_000, 10_000, 100_000].map((full)
     name: `burst-${full}`,
     description: `${files} new files of 1 KB in directories of 100, as fast as they can be written, from the last write until all are on all ${REMOTES} remotes; sersync, which is compiled as it runs, has had such a burst of ${warmUpFiles} before`,
     limit: 'a push of the finished tree',
-    rows: [{ label: `burst of ${files} files, ${REMOTES} remotes`, metric: 'lagMs', statistic: 'median', unit: 'ms' }],
+    rows: [
+      { label: `burst of ${files} files, ${REMOTES} remotes`, metric: 'lagMs', statistic: 'median', unit: 'ms' },
+      stallRow(`burst of ${files} files`),
+    ],
     rounds: isQuick ? 2 : full > 10_000 ? 5 : 7,
     limitMs: full > 10_000 ? 900_000 : 90_000,
     run: async (turn) => {
@@ -36,7 +39,7 @@ export const bursts: readonly ScenarioOf[] = [1_000, 10_000, 100_000].map((full)
         await burst('warm-up', warmUp);
         await sleep(QUIET_MS);
       }
-      return { lagMs: [await burst('burst', counted)] };
+      return { lagMs: [await burst('burst', counted)], ...(await turn.stalls()) };
     },
   };
 });

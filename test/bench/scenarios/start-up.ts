@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { Row, Scenario, ScenarioOf } from '../scenario.js';
+import { type Row, type Scenario, type ScenarioOf, stallRow } from '../scenario.js';
 import { Site } from '../site.js';
 
 const FILES_IN_EACH = 10;
@@ -45,6 +45,7 @@ export const startUps: readonly ScenarioOf[] = [10_000, 100_000].map((full) => (
         ...(resyncMs === undefined ? {} : { resyncMs: [resyncMs] }),
         ownBytes: [ownResidentBytes],
         allBytes: [allResidentBytes],
+        ...(await turn.stalls()),
       };
     },
     clean: async () => {
@@ -62,6 +63,7 @@ function rowsOf(label: string): Row[] {
     { label: `${label}: the first resync by itself`, metric: 'resyncMs', statistic: 'median', unit: 'ms' },
     { label: `${label}: memory without rsync`, metric: 'ownBytes', statistic: 'median', unit: 'bytes' },
     { label: `${label}: memory with rsync`, metric: 'allBytes', statistic: 'median', unit: 'bytes' },
+    stallRow(label),
   ];
 }
 

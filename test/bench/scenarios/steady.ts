@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { LagSampler } from '../lag-sampler.js';
 import { KILOBYTE, makeDirectories } from '../files.js';
-import type { Row, ScenarioOf, Values } from '../scenario.js';
+import { type Row, type ScenarioOf, stallRow, type Values } from '../scenario.js';
 import type { Turn } from '../turn.js';
 
 const REMOTES = [1, 2, 3];
@@ -42,6 +42,7 @@ function rowsOf(label: string): Row[] {
     { label: `${label}: CPU without rsync`, metric: 'ownCpu', statistic: 'median', unit: 'percent of a core' },
     { label: `${label}: CPU with rsync`, metric: 'allCpu', statistic: 'median', unit: 'percent of a core' },
     { label: `${label}: memory at the end, without rsync`, metric: 'ownBytes', statistic: 'median', unit: 'bytes' },
+    stallRow(label),
   ];
 }
 
@@ -78,6 +79,7 @@ async function changeSteadily(turn: Turn, rate: number, seconds: number): Promis
     ownCpu: [percentOfCore(before.ownCpuMs, after.ownCpuMs)],
     allCpu: [percentOfCore(before.allCpuMs, after.allCpuMs)],
     ownBytes: [after.ownResidentBytes],
+    ...(await turn.stalls()),
   };
 }
 
