@@ -122,15 +122,15 @@ export function loadPosixSpawn(environment: () => NodeJS.ProcessEnv): StartProce
     return { readEnd, writeEnd };
   }
 
-  /** A file in memory, without a name. */
-  function makeMemory(): Pipe {
+  /** A file in memory, without a name. Undefined where the system forbids it (vm.memfd_noexec), or shows no /proc. */
+  function makeMemory(): Pipe | undefined {
     const writeEnd = memfdCreate('output', MFD_CLOEXEC);
-    if (writeEnd < 0) throw new Error(`memfd_create: ${libc.errnoName(libc.errno())}`);
+    if (writeEnd < 0) return undefined;
     try {
       return { readEnd: openSync(`/proc/${process.pid}/fd/${writeEnd}`, 'r'), writeEnd };
-    } catch (error) {
+    } catch {
       libc.close(writeEnd);
-      throw error;
+      return undefined;
     }
   }
 
@@ -151,10 +151,13 @@ export function loadPosixSpawn(environment: () => NodeJS.ProcessEnv): StartProce
     const pipes: Pipe[] = [];
     const actions = new Uint8Array(OPAQUE_BYTES);
     const pid: [number] = [0];
+    let memory: Pipe | undefined;
     let error: number;
     try {
-      for (let index = 0; index <= ALIVE; index++)
-        pipes.push(index === OUTPUT && isHeardAtEnd ? makeMemory() : makePipe());
+      for (let index = 0; index <= ALIVE; index++) {
+        if (index === OUTPUT && isHeardAtEnd) memory = makeMemory();
+        pipes.push((index === OUTPUT ? memory : undefined) ?? makePipe());
+      }
       initActions(actions);
       pipes.forEach(({ readEnd, writeEnd }, index) => addDup2(actions, index === 0 ? readEnd : writeEnd, index));
       addChdir(actions, Buffer.from(`${cwd}\0`));
@@ -173,7 +176,7 @@ export function loadPosixSpawn(environment: () => NodeJS.ProcessEnv): StartProce
     const input = new Socket({ fd: toInput.writeEnd, readable: false, writable: true });
     const errors = listen(fromErrors);
     const alive = listen(fromAlive);
-    const output = isHeardAtEnd ? readWhenClosed(fromOutput.readEnd, alive) : listen(fromOutput);
+    const output = memory === undefined ? listen(fromOutput) : readWhenClosed(memory.readEnd, alive);
     return watched(pid[0], { input, output, errors, alive }, reap);
   };
 }
