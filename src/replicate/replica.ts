@@ -710,17 +710,26 @@ export class Replica implements JournalSource {
     // The image of names in flight is that of dirty ones, but for one by itself, of which a part may be left.
     const isKeptOtherwise = batch.kind !== 'entries' || isSingle(batch);
     if (isKeptOtherwise) for (const { path } of batch.looks) this.#section.changed(path);
-    const landed = this.#carryOut(batch).finally(() => {
-      this.#batches.delete(batch);
-      this.#inFlight.remove(batch);
-      for (const { path } of batch.looks) this.#section.settled(path);
-      this.#restsUntil.clear();
-      this.#resync?.sending.delete(batch);
-      this.#queuePump();
-    });
-    batch.settled = landed.then((report) => {
-      this.#tellLanding(batch, report);
-    });
+    batch.settled = this.#carryOut(batch).then(
+      (report) => {
+        this.#land(batch);
+        // At once: who asks a moment later whether something is there takes it for told.
+        this.#tellLanding(batch, report);
+      },
+      (error: unknown) => {
+        this.#land(batch);
+        throw error;
+      },
+    );
+  }
+
+  #land(batch: Batch): void {
+    this.#batches.delete(batch);
+    this.#inFlight.remove(batch);
+    for (const { path } of batch.looks) this.#section.settled(path);
+    this.#restsUntil.clear();
+    this.#resync?.sending.delete(batch);
+    this.#queuePump();
   }
 
   #tellLanding({ kind, looks }: Batch, { changed, unnamed, again }: RunReport): void {

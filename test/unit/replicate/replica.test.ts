@@ -2100,3 +2100,11 @@ describe('a directory that the remote is known to have', () => {
     expect(bench.transport.run().task).not.toHaveProperty('known');
   });
 });
+
+test('what has just left the flight is told to have landed: nobody can ask in between', async () => {
+  const bench = new Bench();
+  await bench.mark('a');
+  void bench.transport.run().end();
+  while (bench.replica.isInFlight('a')) await Promise.resolve();
+  expect(bench.landings.map(({ looks }) => looks.map(({ path }) => path))).toEqual([['a']]);
+});
