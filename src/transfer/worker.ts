@@ -145,6 +145,8 @@ const LOOKS_IN_A_TURN = 500;
 const READY_AT_MOST_BYTES = 6 * 1024;
 /** So many names are sent from a directory on that the remote is known to have. */
 const WORTH_BEGINNING_THERE = 200;
+/** So many lines are worth a file of their own. */
+const WORTH_HEARING_AT_END = 200;
 /** rsync(1): "Errors selecting input/output files, dirs" and "Error in file I/O": what it says of a destination that is not there. */
 const NO_DESTINATION = [3, 11];
 /** A run that changes nothing. */
@@ -431,7 +433,7 @@ async function sendCold(target: RemoteTarget, given: NamesToSend): Promise<RunRe
     entriesArgs(target, { ...runArgs, names: asArguments });
   return (
     (await sendFromKnown(target, given)) ??
-    giveNames(names.keys(), argsFor, (cold) => run({ ...cold, isHeardAtEnd: true }))
+    giveNames(names.keys(), argsFor, (cold) => run({ ...cold, isHeardAtEnd: names.size >= WORTH_HEARING_AT_END }))
   );
 }
 
