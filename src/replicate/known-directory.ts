@@ -44,11 +44,11 @@ export class KnownDirectory {
   }
 
   /**
-   * A run begins at the top that names what is in `directory`. Returns what is to be told when it has ended: whether it has
-   * been through, with something to send.
+   * A run begins at the top that names what is in `directory`, which is not the root. Returns what is to be told when it has
+   * ended: whether it has been through, with something to send.
    */
   learn(directory: RelativePath): (isThrough: boolean) => void {
-    const naming: Naming = { directory, isSpoilt: directory === ROOT };
+    const naming: Naming = { directory, isSpoilt: false };
     this.#underWay.add(naming);
     return (isThrough) => {
       this.#underWay.delete(naming);
@@ -65,5 +65,5 @@ export class KnownDirectory {
 }
 
 function isAtOrAbove(path: RelativePath, directory: RelativePath): boolean {
-  return path.length <= directory.length && (path === directory || isBelow(directory, path));
+  return path === directory || isBelow(directory, path);
 }

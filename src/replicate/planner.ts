@@ -58,6 +58,11 @@ export class InFlight<Batch extends FlyingBatch = FlyingBatch> {
     return this.#flights.get(path) !== undefined;
   }
 
+  /** Whether anything flies at the path or above it, whatever it claims. */
+  hasAtOrAbove(path: RelativePath): boolean {
+    return this.has(path) || this.#flights.findAbove(path, () => true) !== undefined;
+  }
+
   /** What flies at the path itself; the others with it by their `other`. */
   at(path: RelativePath): Flight<Batch> | undefined {
     return this.#flights.get(path);

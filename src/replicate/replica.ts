@@ -710,26 +710,23 @@ export class Replica implements JournalSource {
     // The image of names in flight is that of dirty ones, but for one by itself, of which a part may be left.
     const isKeptOtherwise = batch.kind !== 'entries' || isSingle(batch);
     if (isKeptOtherwise) for (const { path } of batch.looks) this.#section.changed(path);
-    batch.settled = this.#carryOut(batch).then(
-      (report) => {
-        this.#land(batch);
-        // At once: who asks a moment later whether something is there takes it for told.
-        this.#tellLanding(batch, report);
-      },
-      (error: unknown) => {
-        this.#land(batch);
-        throw error;
-      },
-    );
+    batch.settled = this.#fly(batch);
   }
 
-  #land(batch: Batch): void {
-    this.#batches.delete(batch);
-    this.#inFlight.remove(batch);
-    for (const { path } of batch.looks) this.#section.settled(path);
-    this.#restsUntil.clear();
-    this.#resync?.sending.delete(batch);
-    this.#queuePump();
+  async #fly(batch: Batch): Promise<void> {
+    let report: RunReport;
+    try {
+      report = await this.#carryOut(batch);
+    } finally {
+      this.#batches.delete(batch);
+      this.#inFlight.remove(batch);
+      for (const { path } of batch.looks) this.#section.settled(path);
+      this.#restsUntil.clear();
+      this.#resync?.sending.delete(batch);
+      this.#queuePump();
+    }
+    // At once: who asks a moment later whether something is there takes it for told.
+    this.#tellLanding(batch, report);
   }
 
   #tellLanding({ kind, looks }: Batch, { changed, unnamed, again }: RunReport): void {
@@ -746,8 +743,10 @@ export class Replica implements JournalSource {
       this.#markAgain(batch, batch.looks);
       return NO_RUN;
     }
-    const task = this.#taskFor(batch);
-    const learn = this.#learnFrom(task);
+    const directory = isByName(batch) ? commonDirectory(batch.looks.map(({ path }) => path)) : ROOT;
+    const known = this.#known.holding(directory);
+    const learn = known === undefined ? this.#learn(directory) : undefined;
+    const task = this.#taskFor(batch, known);
     let report: RunReport;
     const extras: Extra[] = [];
     try {
@@ -892,24 +891,20 @@ export class Replica implements JournalSource {
     return report;
   }
 
-  #taskFor({ kind, looks, crontab, isDivision, moved }: Batch): TransferTask {
+  #taskFor(batch: Batch, known: RelativePath | undefined): TransferTask {
+    const { kind, looks, crontab, isDivision, moved } = batch;
     if (isDivision) return { kind: 'divide', path: ROOT, crontab };
-    if (kind === 'entries') {
-      const known = this.#known.holding(commonDirectory(looks.map(({ path }) => path)));
-      const { largeBytes } = this.#options.limits;
+    if (isByName(batch)) {
+      const largeBytes = kind === 'large' ? 0 : this.#options.limits.largeBytes;
       return { kind: 'entries', looks, largeBytes, moved, ...(known === undefined ? {} : { known }) };
     }
-    if (kind === 'large') return { kind: 'entries', looks, largeBytes: 0, moved };
     if (kind === 'sweep') return { kind, looks };
     return { kind: 'trees', looks, resync: kind === 'resync', crontab, moved };
   }
 
   /** Of names that are sent from the top it is known afterwards that the remote has the directory which they are in. */
-  #learnFrom(task: TransferTask): ((isThrough: boolean) => void) | undefined {
-    if (task.kind !== 'entries' || task.known !== undefined) return undefined;
-    const directory = commonDirectory(task.looks.map(({ path }) => path));
-    const isInFlight = [directory, ...ancestorsOf(directory), ROOT].some((path) => this.#inFlight.has(path));
-    return isInFlight ? undefined : this.#known.learn(directory);
+  #learn(directory: RelativePath): ((isThrough: boolean) => void) | undefined {
+    return directory === ROOT || this.#inFlight.hasAtOrAbove(directory) ? undefined : this.#known.learn(directory);
   }
 
   #settle(batch: Batch, report: RunReport, extras: readonly Extra[]): void {
@@ -1420,6 +1415,11 @@ function requestOf({ reason, crontab, isAsked }: ResyncRequest): ResyncRequest {
 function newResync({ reason, crontab, isAsked }: ResyncRequest, startedAt: number, whenDone: (() => void)[]): Resync {
   const counts = { pieces: 0, piecesDone: 0, files: 0, bytes: 0, failed: 0 };
   return { reason, crontab, isAsked, startedAt, isResumed: false, ...counts, sending: new Map(), whenDone };
+}
+
+/** Its looks go by their names, and not as what is in them. */
+function isByName({ kind }: Batch): boolean {
+  return kind === 'entries' || kind === 'large';
 }
 
 function isSingle({ looks }: Pick<Batch, 'looks'>): boolean {

@@ -311,7 +311,7 @@ const WITHOUT_PLACE =
   /^(?:-[acghijlmopqrstuvxzADEHIJLNOPSUWX]+|--(?:no-[a-z]+|archive|update|compress|compress-level=\d+|compress-choice=\w+|checksum-choice=\w+|bwlimit=[\w.]+|timeout=\d+|contimeout=\d+|sockopts=[\w=,]+|numeric-ids|links|perms|times|owner|group|acls|xattrs|hard-links|sparse|whole-file|omit-dir-times|chmod=[\w=+,-]+|chown=[\w:]+))$/;
 
 /**
- * The remote from a directory on that it has. Where it has none after all the run fails at its beginning (`hasNotBegun`):
+ * The remote from a directory on that it has. Where it has none after all the run fails at its beginning:
  * the `.` keeps rsync from making one (3.5.0 and 3.2.7). Undefined where it cannot be said to rsync, or where that would
  * change what the params mean.
  */

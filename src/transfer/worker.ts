@@ -1,4 +1,5 @@
 /** Runs in a thread of the pool: carries out one task with one rsync and reports how it went. */
+import { posix } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { MessagePort } from 'node:worker_threads';
 import { createFilter, isFiltering, type Filter, type FilterSpec } from '../core/filter.js';
@@ -143,10 +144,8 @@ const LOOKS_IN_A_TURN = 500;
  * by a new one; 500: 39.6 and 34.0.)
  */
 const READY_AT_MOST_BYTES = 6 * 1024;
-/** So many names are sent from a directory on that the remote is known to have. */
-const WORTH_BEGINNING_THERE = 200;
-/** So many lines are worth a file of their own. */
-const WORTH_HEARING_AT_END = 200;
+/** So many names pay for a run that begins in the directory which the remote has, and for a file of what rsync says of them. */
+const MANY_NAMES = 200;
 /** rsync(1): "Errors selecting input/output files, dirs" and "Error in file I/O": what it says of a destination that is not there. */
 const NO_DESTINATION = [3, 11];
 /** A run that changes nothing. */
@@ -428,13 +427,11 @@ function isShort(paths: Iterable<RelativePath>): boolean {
 }
 
 async function sendCold(target: RemoteTarget, given: NamesToSend): Promise<RunReport> {
-  const { names, runArgs, run } = given;
+  const { names, runArgs } = given;
+  const run = (cold: NamesRun): Promise<RunReport> => given.run({ ...cold, isHeardAtEnd: names.size >= MANY_NAMES });
   const argsFor = (asArguments?: readonly string[]): string[] =>
     entriesArgs(target, { ...runArgs, names: asArguments });
-  return (
-    (await sendFromKnown(target, given)) ??
-    giveNames(names.keys(), argsFor, (cold) => run({ ...cold, isHeardAtEnd: names.size >= WORTH_HEARING_AT_END }))
-  );
+  return (await sendFromKnown(target, { ...given, run })) ?? giveNames(names.keys(), argsFor, run);
 }
 
 /**
@@ -445,7 +442,7 @@ async function sendFromKnown(
   target: RemoteTarget,
   { names, known, runArgs, run }: NamesToSend,
 ): Promise<RunReport | undefined> {
-  if (known === undefined || names.size < WORTH_BEGINNING_THERE) return undefined;
+  if (known === undefined || names.size < MANY_NAMES) return undefined;
   const there = targetIn(target, known);
   // A missing directory is named instead of all that was in it.
   const paths = [...names.keys()];
@@ -456,7 +453,6 @@ async function sendFromKnown(
     args: entriesArgs(there, { ...runArgs, names: asArguments }),
     shownArgs: entriesArgs(there, runArgs),
     directory: known,
-    isHeardAtEnd: true,
   });
   const isMissingThere = report.exitCode !== null && NO_DESTINATION.includes(report.exitCode);
   const isMissingHere = report.spawnError !== undefined || report.refused !== undefined;
@@ -1096,7 +1092,8 @@ async function runTask(
   const startedAt = performance.now();
   const [program = rsync, ...programArgs] = [...launcher, rsync, ...args];
   const process =
-    ready?.rsync ?? startRsync({ command: [program, ...programArgs], cwd: inDirectory(cwd, directory), isHeardAtEnd });
+    ready?.rsync ??
+    startRsync({ command: [program, ...programArgs], cwd: posix.join(cwd, decode(directory)), isHeardAtEnd });
   const source = new Source(root);
   const sentLast: RelativePath[] = [];
   const changed: RelativePath[] = [];
@@ -1172,10 +1169,6 @@ async function runTask(
     durationMs: performance.now() - startedAt,
     command: [rsync, ...shownArgs],
   };
-}
-
-function inDirectory(cwd: string, directory: RelativePath): string {
-  return directory === ROOT ? cwd : `${cwd}/${decode(directory)}`;
 }
 
 /** The way up from there to the root: where that is elsewhere, one of the directories on the way is a link now. */

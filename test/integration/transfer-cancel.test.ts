@@ -1,18 +1,12 @@
 /** A task that is called off: whatever it does at the time, it sends nothing more. */
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 
-import { entriesOf, namesOf, plant, TransferBench, treesOf } from '../support/transfer-bench.js';
+import { entriesOf, namesOf, plant, treesOf } from '../support/transfer-bench.js';
+import { useTransferBench } from '../support/use-transfer-bench.js';
 
-const bench = new TransferBench('cancel');
+const bench = useTransferBench('cancel');
 const NAMES = Array.from({ length: 3_000 }, (_, index) => `d/file-${index}`);
-
-beforeAll(() => bench.start());
-afterAll(() => bench.close());
-
-beforeEach(() => {
-  bench.newTrees();
-});
 
 it('starts no rsync when that happens while its names are looked at', async () => {
   plant(bench.source, NAMES);

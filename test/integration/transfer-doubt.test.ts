@@ -1,27 +1,16 @@
 /** Content that changed although size and time did not: `cp -p`, `mv`, tar, reproducible builds. */
 import { chmodSync, lstatSync, mkdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 
 import type { RunReport, TransferTask } from '../../src/replicate/ports.js';
 import { eventually } from '../support/eventually.js';
-import { entriesOf, TransferBench, treesOf } from '../support/transfer-bench.js';
+import { entriesOf, treesOf } from '../support/transfer-bench.js';
+import { useTransferBench } from '../support/use-transfer-bench.js';
 import { expectSameTree } from '../support/trees.js';
 
 const LONG_AGO = 1_577_836_800;
-const bench = new TransferBench('doubt');
-
-beforeAll(async () => {
-  await bench.start();
-});
-
-afterAll(async () => {
-  await bench.close();
-});
-
-beforeEach(() => {
-  bench.newTrees();
-});
+const bench = useTransferBench('doubt');
 
 /** A file of that content with the time that all of them have. */
 function write(path: string, content: string): void {

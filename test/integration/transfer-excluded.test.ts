@@ -1,20 +1,16 @@
 /** What is excluded stays on the remote, whatever becomes of the directory that holds it. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import type { FilterSpec } from '../../src/core/filter.js';
 import type { RelativePath } from '../../src/core/relative-path.js';
 import { judge } from '../../src/replicate/verdict.js';
 import { deletesByName } from '../support/installed-rsync.js';
-import { entriesOf, extrasOf, namesOf, plant, treesOf, TransferBench } from '../support/transfer-bench.js';
+import { entriesOf, extrasOf, namesOf, plant, treesOf } from '../support/transfer-bench.js';
+import { useTransferBench } from '../support/use-transfer-bench.js';
 
-const bench = new TransferBench('excluded');
-beforeAll(() => bench.start({ modules: [{ name: 'backup', settings: { charset: 'utf-8' } }] }));
-afterAll(() => bench.close());
-beforeEach(() => {
-  bench.newTrees();
-});
+const bench = useTransferBench('excluded', { modules: [{ name: 'backup', settings: { charset: 'utf-8' } }] });
 
 const LOGS: FilterSpec = { excludes: ['(.*)\\.log', '^cache/'] };
 const LOG_RULES: FilterSpec = {

@@ -1,7 +1,7 @@
 /** What a run deletes when the watched directory is not what it was. */
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 
 import type { MountPoint } from '../../src/core/mount-point.js';
 import { fromText } from '../../src/core/relative-path.js';
@@ -9,21 +9,10 @@ import { REPLACED } from '../../src/transfer/delete-guard.js';
 import { judge } from '../../src/replicate/verdict.js';
 import { identify, Source } from '../../src/transfer/source.js';
 import { deletesByName } from '../support/installed-rsync.js';
-import { canMount, entriesOf, extrasOf, namesOf, plant, TransferBench, treesOf } from '../support/transfer-bench.js';
+import { canMount, entriesOf, extrasOf, namesOf, plant, treesOf } from '../support/transfer-bench.js';
+import { useTransferBench } from '../support/use-transfer-bench.js';
 
-const bench = new TransferBench('guard');
-
-beforeAll(async () => {
-  await bench.start();
-});
-
-afterAll(async () => {
-  await bench.close();
-});
-
-beforeEach(() => {
-  bench.newTrees();
-});
+const bench = useTransferBench('guard');
 
 const extrasTask = extrasOf(['']);
 

@@ -1,30 +1,22 @@
 /** Runs that begin in a directory which the remote is known to have. */
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 
 import type { RunReport } from '../../src/replicate/ports.js';
 import { judge } from '../../src/replicate/verdict.js';
-import { entriesOf, namesOf, plant, TransferBench, type RunOptions } from '../support/transfer-bench.js';
+import { entriesOf, namesOf, plant, type RunOptions } from '../support/transfer-bench.js';
+import { useTransferBench } from '../support/use-transfer-bench.js';
 import { expectSameTree } from '../support/trees.js';
 
-const bench = new TransferBench('known');
+const bench = useTransferBench('known');
 /** Enough of them to pay; the directory has a name that is no ASCII. */
 const KNOWN = Buffer.from('a/目录').toString('latin1');
 const ON_DISK = 'a/目录';
 const COUNT = 250;
 const NAMES = Array.from({ length: COUNT }, (_, index) => `${KNOWN}/d-${index % 5}/file-${index}`);
 
-beforeAll(async () => {
-  await bench.start();
-});
-
-afterAll(async () => {
-  await bench.close();
-});
-
 beforeEach(() => {
-  bench.newTrees();
   plant(bench.source, NAMES);
 });
 
@@ -108,12 +100,20 @@ describe('where it has none after all', () => {
   });
 });
 
-it('a link in its place here leads nowhere', async () => {
-  mkdirSync(join(bench.remote, ON_DISK), { recursive: true });
-  plant(bench.source, ['b/']);
-  renameSync(join(bench.source, ON_DISK), join(bench.source, 'b/elsewhere'));
-  symlinkSync('../b/elsewhere', join(bench.source, ON_DISK));
-  expect(beganThere(await send())).toBe(false);
+it('a link in its place here leads nowhere: all goes as where nothing is known', async () => {
+  const left: string[][] = [];
+  for (const known of [true, false]) {
+    bench.newTrees();
+    plant(bench.source, NAMES);
+    mkdirSync(join(bench.remote, ON_DISK), { recursive: true });
+    plant(bench.source, ['b/']);
+    renameSync(join(bench.source, ON_DISK), join(bench.source, 'b/elsewhere'));
+    symlinkSync('../b/elsewhere', join(bench.source, ON_DISK));
+    const report = await (known ? send() : bench.run(entriesOf(NAMES), { params: ['-artz'] }));
+    expect(beganThere(report)).toBe(false);
+    left.push(namesOf(bench.remote));
+  }
+  expect(left[0]).toEqual(left[1]);
 });
 
 it('a run from the top makes a directory of a link that stands in its place on the remote', async () => {

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { lstatSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 
 import type { RunReport } from '../../src/replicate/ports.js';
 import { judge } from '../../src/replicate/verdict.js';
@@ -17,29 +17,17 @@ import {
   namesOf,
   plant,
   sweepOf,
-  TransferBench,
   treesOf,
   type BegunRun,
 } from '../support/transfer-bench.js';
+import { useTransferBench } from '../support/use-transfer-bench.js';
 
 const SIZE = 64 * 1024 * 1024;
 /** Slow enough to be met in the middle. */
 const SLOWLY = ['-artuz', '--bwlimit=64m'];
 const TEMPORARY = /^\.big\.[A-Za-z0-9]{6}$/;
 
-const bench = new TransferBench('resume');
-
-beforeAll(async () => {
-  await bench.start();
-});
-
-afterAll(async () => {
-  await bench.close();
-});
-
-beforeEach(() => {
-  bench.newTrees();
-});
+const bench = useTransferBench('resume');
 
 function plantBig(path: string): void {
   plant(bench.source, [path]);

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { fromText } from '../../src/core/relative-path.js';
 import { DeleteMemory } from '../../src/transfer/delete-memory.js';
@@ -15,21 +15,18 @@ import { eventually } from '../support/eventually.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { descendantsOf } from '../support/processes.js';
 import { canMount, entriesOf, namesOf, plant, TransferBench, type RunOptions } from '../support/transfer-bench.js';
+import { useTransferBench } from '../support/use-transfer-bench.js';
 
 const dist = new URL(`${process.env['SERSYNC_DIST'] ?? new URL('../../dist', import.meta.url).pathname}/`, 'file:');
 const load = async (file: string): Promise<unknown> => await import(/* @vite-ignore */ new URL(file, dist).href);
 const { TransferPool } = (await load('transfer/pool.js')) as typeof pooling;
 const { dropStandbys } = (await load('transfer/worker.js')) as typeof delivery;
 
-const bench = new TransferBench('standby');
+const bench = useTransferBench('standby');
 let round = 0;
 let standby: StandbyTerms;
 
-beforeAll(() => bench.start());
-afterAll(() => bench.close());
-
 beforeEach(() => {
-  bench.newTrees();
   standby = { key: `round ${round++}`, maxAgeMs: 60_000, keepMs: 60_000 };
 });
 

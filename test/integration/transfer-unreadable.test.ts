@@ -2,26 +2,18 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { judge } from '../../src/replicate/verdict.js';
-import { extrasOf, namesOf, plant, TransferBench, treesOf } from '../support/transfer-bench.js';
+import { extrasOf, namesOf, plant, treesOf } from '../support/transfer-bench.js';
+import { useTransferBench } from '../support/use-transfer-bench.js';
 
-const bench = new TransferBench('unreadable');
+const bench = useTransferBench('unreadable');
 /** For root nothing is closed: its rsync runs as somebody else. */
 const isRoot = process.getuid?.() === 0;
 
-beforeAll(async () => {
-  await bench.start();
+beforeAll(() => {
   chmodSync(bench.directory, 0o755);
-});
-
-afterAll(async () => {
-  await bench.close();
-});
-
-beforeEach(() => {
-  bench.newTrees();
 });
 
 function asSomebody(): { rsync: string } {

@@ -32,7 +32,6 @@ export const sersyncCold: Contestant = {
 class Service implements Running {
   readonly #task: Task;
   readonly #process: SersyncProcess;
-  readonly #stateDirectory: string;
   readonly #mark = randomUUID();
   readonly #beganAt = performance.now();
 
@@ -48,10 +47,9 @@ class Service implements Running {
       ...options,
     });
     this.#task = task;
-    this.#stateDirectory = join(task.directory, 'state');
     this.#process = startSersync({
       config,
-      stateDirectory: this.#stateDirectory,
+      stateDirectory: join(task.directory, 'state'),
       env: { SERSYNC_BENCH: this.#mark, ...(task.ssh === undefined ? {} : { PATH: task.ssh.clientPath }) },
     });
   }
@@ -78,7 +76,7 @@ class Service implements Running {
   }
 
   async longestStallMs(): Promise<number> {
-    return (await askStatus(this.#stateDirectory)).eventLoop.maxStallMs;
+    return (await askStatus(this.#process.stateDirectory)).eventLoop.maxStallMs;
   }
 
   expectAlive(): void {
