@@ -3,7 +3,7 @@
  * replicate/ports, never each other; queue and replicate know core; core knows nothing. Each third-party library is
  * imported by one file.
  */
-const LEAVES = '^src/(errors|events|logger|clock|turns|mount-points|libc)\\.ts$';
+const LEAVES = '^src/(errors|events|logger|clock|turns|mount-points|libc|thread-priority)\\.ts$';
 const ADAPTERS = ['watch', 'transfer', 'journal', 'schedule', 'plugin', 'observe'];
 
 const adapterRules = ADAPTERS.map((adapter) => ({

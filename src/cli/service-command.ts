@@ -8,6 +8,7 @@ import type { Events } from '../events.js';
 import { shareArenas } from '../libc.js';
 import { ControlServer } from '../observe/control-server.js';
 import { ProgressBars } from '../observe/progress-bar.js';
+import { takePriority } from '../thread-priority.js';
 import { createLogger, type ClosableLogger, type LogTarget } from '../observe/winston-logger.js';
 import { isBackgroundChild, isContainer, reportReady, startInBackground } from './background.js';
 import { claimsOf, takeInstanceLock } from './instance-lock.js';
@@ -35,6 +36,8 @@ export async function runService(options: Options, argv: readonly string[]): Pro
 
   // What follows starts threads.
   shareArenas();
+  // It takes what is told, answers people and says what runs next: all wait for it, and it works little.
+  takePriority('urgent');
   const { configFile, plugin } = options;
   const loaded = loadConfig(configFile, process.env, plugin ?? 'sync');
   const { config } = loaded;

@@ -1,12 +1,15 @@
 /** Starts commands in a thread of its own: starting a process stops the thread that does it for some milliseconds. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { CommandAnswer, CommandRequest, CommandThreadData } from './command-messages.js';
+import { takePriority } from '../thread-priority.js';
 import { hasMembers, runCommand, signalGroup, type RunningCommand } from './command-process.js';
 
 const LOOK_EVERY_MS = 1_000;
 
 const port = parentPort;
 if (port === null) throw new Error('this is the code of a thread');
+// Commands take it over.
+takePriority('ordinary');
 const { leftForMs } = workerData as CommandThreadData;
 const running = new Map<number, RunningCommand>();
 /** Groups that ended commands have left, and until when. */

@@ -38,16 +38,20 @@ export class InFlight<Batch extends FlyingBatch = FlyingBatch> {
     return this.#flights.size;
   }
 
-  add(batch: Batch): void {
+  /** Adds the claims of the batch from the index `first` on: those before it are in flight. */
+  add(batch: Batch, first = 0): void {
     const { claims, looks } = batch;
-    claims.forEach((claim, index) => {
+    for (let index = first; index < claims.length; index++) {
+      const claim = claims[index];
+      if (claim === undefined) continue;
       const { path } = claim;
       this.#flights.set(path, { claim, look: looks[index], batch, other: this.#flights.get(path) });
-    });
+    }
   }
 
-  remove(batch: Batch): void {
-    for (const { path } of batch.claims) {
+  /** Removes some of the claims of the batch. */
+  remove(batch: Batch, claims: readonly DirtyPath[] = batch.claims): void {
+    for (const { path } of claims) {
       const others = without(batch, this.#flights.get(path));
       if (others === undefined) this.#flights.delete(path);
       else this.#flights.set(path, others);

@@ -17,7 +17,7 @@ import { ancestorsOf, commonDirectory, ROOT, type RelativePath } from '../core/r
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors.js';
 import type { Events } from '../events.js';
-import { doSoon } from '../turns.js';
+import { doSoon, nextPiece } from '../turns.js';
 import { RetryQueue, type FailedPath, type Failure } from '../queue/retry-queue.js';
 import { BATCH_KINDS, InFlight, takeBatch, takeWhole, type BatchKind, type FlyingBatch } from './planner.js';
 import { Gathering, type GatheringTimes } from './gathering.js';
@@ -138,6 +138,9 @@ export interface Landing {
   readonly again: readonly Again[];
 }
 
+type Found = Pick<Landing, 'changed' | 'unnamed' | 'again'>;
+const NOTHING_FOUND: Found = { changed: [], unnamed: 0, again: [] };
+
 /** What the journal keeps of a remote beside its marks. */
 interface Facts {
   readonly fingerprint: string;
@@ -157,6 +160,8 @@ export interface ResyncRequest {
   readonly isAsked: boolean;
 }
 
+/** So many names are taken into a batch, or settled, at a stretch: some 2 ms. */
+const NAMES_IN_A_PIECE = 1_000;
 /** What was found to be extra is decided about when all of a repair has been compared, at the latest after this long. */
 const JUDGE_AFTER_MS = 10_000;
 /** What could not be read, while nothing is known to fail, is looked at again: it was being changed. */
@@ -174,6 +179,9 @@ type Extra = Pick<DirtyPath, 'path' | 'gone'>;
 
 interface Batch extends FlyingBatch {
   readonly kind: BatchKind;
+  /** More names may come, until it runs. */
+  readonly looks: DirtyPath[];
+  readonly claims: DirtyPath[];
   readonly startedAt: number;
   readonly crontab: boolean;
   /** The whole tree, to be divided: runs no rsync. */
@@ -547,11 +555,17 @@ export class Replica implements JournalSource {
     this.#isRepairing &&= this.#countOf('trees') > 0;
     const limit = this.#limitOf(kind);
     const askedAt = this.#now();
-    const looks = takeBatch(dirty, kind, this.#inFlight, limit, this.#mustStay());
-    if (kind === 'entries' || kind === 'trees') this.#gathering[kind].taken(this.#countOf(kind));
+    const looks = this.#takeSome(kind, dirty, limit);
     if (looks.length > 0) return this.#batchOf(kind, looks, now);
     this.#restAfter(kind, this.#now() - askedAt);
     return isWide ? this.#claim(kind, dirty, limit, now) : undefined;
+  }
+
+  #takeSome(kind: BatchKind, dirty: DirtySet, limit: number): DirtyPath[] {
+    const most = Math.min(limit, NAMES_IN_A_PIECE);
+    const looks = takeBatch(dirty, kind, this.#inFlight, most, this.#mustStay());
+    if (kind === 'entries' || kind === 'trees') this.#gathering[kind].taken(this.#countOf(kind));
+    return looks;
   }
 
   /** What was moved away is deleted when its new name has been looked at. That never waits, so no two wait for each other. */
@@ -599,7 +613,7 @@ export class Replica implements JournalSource {
 
   #batchOf(
     kind: BatchKind,
-    looks: readonly DirtyPath[],
+    looks: DirtyPath[],
     now: number,
     { isDivision = false, waitsFor = [] }: { isDivision?: boolean; waitsFor?: readonly Promise<void>[] } = {},
   ): Batch {
@@ -714,31 +728,38 @@ export class Replica implements JournalSource {
   }
 
   async #fly(batch: Batch): Promise<void> {
-    let report: RunReport;
+    let report: RunReport | undefined;
     try {
       report = await this.#carryOut(batch);
     } finally {
+      this.#land(batch, 0, report);
+      for (let first = NAMES_IN_A_PIECE; first < batch.claims.length; first += NAMES_IN_A_PIECE) {
+        await nextPiece();
+        this.#land(batch, first, report && NOTHING_FOUND);
+      }
       this.#batches.delete(batch);
-      this.#inFlight.remove(batch);
-      for (const { path } of batch.looks) this.#section.settled(path);
       this.#restsUntil.clear();
       this.#resync?.sending.delete(batch);
       this.#queuePump();
     }
-    // At once: who asks a moment later whether something is there takes it for told.
-    this.#tellLanding(batch, report);
   }
 
-  #tellLanding({ kind, looks }: Batch, { changed, unnamed, again }: RunReport): void {
-    if (kind === 'sweep') return;
+  /** A piece of the batch is in flight no more. It is told at once: who asks a moment later whether something is there takes it for told. */
+  #land(batch: Batch, first: number, found: Found | undefined): void {
+    const last = first + NAMES_IN_A_PIECE;
+    const looks = batch.looks.slice(first, last);
+    this.#inFlight.remove(batch, batch.claims.slice(first, last));
+    for (const { path } of looks) this.#section.settled(path);
+    if (found === undefined || batch.kind === 'sweep') return;
     const isWell = this.#standing.kind === 'well';
-    const told = kind === 'resync' ? { changed: [], unnamed: 0, again: [] } : { changed, unnamed, again };
-    this.#options.onLanded?.({ remote: this.name, isWell, looks, ...told });
+    const { changed, unnamed, again } = batch.kind === 'resync' ? NOTHING_FOUND : found;
+    this.#options.onLanded?.({ remote: this.name, isWell, looks, changed, unnamed, again });
   }
 
   /** Runs the batch and settles it: when this ends, each of its looks is clean, or marked again, or in the retry queue. */
   async #carryOut(batch: Batch): Promise<RunReport> {
     await Promise.all(batch.waitsFor);
+    await this.#fill(batch);
     if (this.#hasStopped()) {
       this.#markAgain(batch, batch.looks);
       return NO_RUN;
@@ -769,6 +790,23 @@ export class Replica implements JournalSource {
     const isAsked = report.unsent.length > 0 && !this.#hasStopped() && isDone(judge(report, this.#options));
     if (isAsked) await this.#countNewer(batch, report.unsent);
     return report;
+  }
+
+  /** Takes the other names of a batch that has begun with a full piece. */
+  async #fill(batch: Batch): Promise<void> {
+    const { kind, looks, claims } = batch;
+    if (kind !== 'entries') return;
+    for (let taken = looks.length; taken === NAMES_IN_A_PIECE && looks.length < this.#entriesPerRun;) {
+      await nextPiece();
+      if (this.#hasStopped()) return;
+      const more = this.#takeSome(kind, this.#changes, this.#entriesPerRun - looks.length);
+      taken = more.length;
+      const first = claims.length;
+      looks.push(...more);
+      claims.push(...more);
+      this.#known.meet(more);
+      this.#inFlight.add(batch, first);
+    }
   }
 
   /**

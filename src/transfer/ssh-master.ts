@@ -5,6 +5,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../clock.js';
 import type { RunReport, Transport } from '../replicate/ports.js';
+import { makeOrdinary } from '../thread-priority.js';
 import { hasOwnShell, remoteName, SSH, type RemoteTarget } from './rsync-args.js';
 
 /**
@@ -85,6 +86,7 @@ export class SshMaster {
     // Of its own process group, so that Ctrl-C does not end it under runs that may come to their end. What it has to say
     // the runs say as well, which connect by themselves when it does not get through.
     const child = spawn(program, args, { stdio: 'ignore', detached: true });
+    makeOrdinary(child.pid);
     this.#child = child;
     const forget = (): void => {
       if (this.#child === child) this.#child = undefined;

@@ -15,6 +15,7 @@ import {
   type RelativePath,
 } from '../core/relative-path.js';
 import { temporaryRules } from '../core/temporaries.js';
+import { takePriority } from '../thread-priority.js';
 import {
   NO_RUN,
   type Again,
@@ -154,6 +155,9 @@ const LISTING: RunArgs = { deletes: false, compares: 'seconds', isWatched: false
 const COPYING: RunArgs = { ...LISTING, compares: 'nanoseconds' };
 /** How often progress is told at most. */
 const PROGRESS_EVERY_MS = 200;
+
+// rsync takes it over.
+takePriority('ordinary');
 
 /** Those that wait in one thread. */
 const MAX_STANDBYS = 8;

@@ -1,6 +1,4 @@
-import { lstatSync, readdirSync, readlinkSync, statSync } from 'node:fs';
-import { constants, setPriority } from 'node:os';
-import { basename } from 'node:path';
+import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createFilter, type Filter } from '../core/filter.js';
 import { Hint } from '../core/hint.js';
@@ -8,6 +6,7 @@ import { WORTH_MOVING_BYTES } from '../core/moves.js';
 import { ancestorsOf, display, isBelow, join, ROOT, type RelativePath } from '../core/relative-path.js';
 import { messageOf, StartError } from '../errors.js';
 import { mountsBelow } from '../mount-points.js';
+import { takePriority } from '../thread-priority.js';
 import { HintBatch } from './hint-batch.js';
 import { BlindSpots } from './inotify-blind-spots.js';
 import { EVENT_HEADER_BYTES, IN, loadInotify, SystemCallError, type Inotify } from './inotify.js';
@@ -122,7 +121,8 @@ class InotifyThread {
   }
 
   run(): void {
-    hurry();
+    // The kernel's queue holds some 50 ms of a fast writer's events (16,384): a turn can take longer than that to come.
+    takePriority('urgent');
     try {
       this.start();
       this.isStarting = false;
@@ -759,18 +759,6 @@ function directoriesByLstat(path: Buffer): string[] | string {
 
 function now(): number {
   return performance.now();
-}
-
-/**
- * Lets this thread run before others. It works little and rarely, but the kernel's queue holds some 50 ms of a fast
- * writer's events (16,384), and on a busy machine a turn can take longer than that to come.
- */
-function hurry(): void {
-  try {
-    setPriority(Number(basename(readlinkSync('/proc/thread-self'))), constants.priority.PRIORITY_HIGH);
-  } catch {
-    // Only root may. An overflow is repaired, so it is a matter of speed alone.
-  }
 }
 
 if (parentPort !== null) new InotifyThread(workerData as InotifyThreadData).run();

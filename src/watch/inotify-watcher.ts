@@ -6,7 +6,7 @@ import { CONTROL_BYTES, Control, type InotifyMessage, type InotifyThreadData } f
 import type { TreeWatcher, TreeWatcherListener, TreeWatcherOptions, WatchStarted } from './tree-watcher.js';
 
 /** So much of each turn of the event loop may go into handing on what was told: the remotes have their share. */
-const TURN_MS = 10;
+const TURN_MS = 5;
 
 /**
  * Watches a tree by the kernel's inotify, in a thread of its own (inotify-thread.ts).

@@ -8,6 +8,7 @@ import { createFilter, type Filter } from '../core/filter.js';
 import { Hint } from '../core/hint.js';
 import { decode, display, fromText, parentOf, ROOT, toBytes, type RelativePath } from '../core/relative-path.js';
 import { messageOf, StartError } from '../errors.js';
+import { makeOrdinary } from '../thread-priority.js';
 import { watchLimitError } from './inotify-limits.js';
 import type { Sighting } from './tree-index.js';
 import type { IndexAnswer, IndexRequest, IndexThreadData } from './tree-index-thread.js';
@@ -426,6 +427,7 @@ class Generation {
       detached: true,
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
+    makeOrdinary(this.child.pid);
     this.ended = new Promise((resolve) => {
       this.child.once('exit', () => {
         resolve();

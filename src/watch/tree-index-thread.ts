@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { createFilter, type FilterSpec } from '../core/filter.js';
 import type { RelativePath } from '../core/relative-path.js';
+import { takePriority } from '../thread-priority.js';
 import { TreeIndex, type Comparison, type Sighting } from './tree-index.js';
 
 /** The thread that keeps the index of `ParcelWatcher`, because walking a large tree takes seconds. */
@@ -48,4 +49,7 @@ function compare(index: TreeIndex, request: Exclude<IndexRequest, { kind: 'note'
   }
 }
 
-if (parentPort !== null) serve(parentPort, workerData as IndexThreadData);
+if (parentPort !== null) {
+  takePriority('ordinary');
+  serve(parentPort, workerData as IndexThreadData);
+}

@@ -1,10 +1,8 @@
-import { readlinkSync } from 'node:fs';
-import { constants, setPriority } from 'node:os';
-import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createFilter } from '../core/filter.js';
 import { messageOf, SersyncError } from '../errors.js';
 import type { ChangedName } from '../replicate/ports.js';
+import { takePriority } from '../thread-priority.js';
 import type { TreeWalkMessage, TreeWalkThreadData } from './tree-walk-messages.js';
 import { walkTree } from './tree-walk.js';
 
@@ -52,16 +50,8 @@ function walk(port: NonNullable<typeof parentPort>, data: TreeWalkThreadData): v
   }
 }
 
-/** Lets others run before this thread: nobody waits for a walk. */
-function yieldToOthers(): void {
-  try {
-    setPriority(Number(basename(readlinkSync('/proc/thread-self'))), constants.priority.PRIORITY_BELOW_NORMAL);
-  } catch {
-    // There is no procfs: then it runs as the others do.
-  }
-}
-
 if (parentPort !== null) {
-  yieldToOthers();
+  // Nobody waits for a walk.
+  takePriority('patient');
   walk(parentPort, workerData as TreeWalkThreadData);
 }

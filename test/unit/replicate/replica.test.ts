@@ -1,4 +1,5 @@
-import { describe, expect, test, vi } from 'vitest';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { DirtyPath } from '../../../src/core/dirty-set.js';
 import { ROOT } from '../../../src/core/relative-path.js';
 import type { Scope } from '../../../src/core/scope.js';
@@ -2107,4 +2108,56 @@ test('what has just left the flight is told to have landed: nobody can ask in be
   void bench.transport.run().end();
   while (bench.replica.isInFlight('a')) await Promise.resolve();
   expect(bench.landings.map(({ looks }) => looks.map(({ path }) => path))).toEqual([['a']]);
+});
+
+describe('names by the thousand', () => {
+  const NAMES = Array.from({ length: 3_500 }, (_, index) => `d/${index}`);
+
+  /** One piece in each turn of the event loop. */
+  async function markSlowly(limits: BenchOptions = {}): Promise<Bench> {
+    const bench = new Bench(limits);
+    // A turn that has begun by another clock is over.
+    await nextTurn();
+    let now = performance.now();
+    const slow = vi.spyOn(performance, 'now').mockImplementation(() => (now += 10));
+    onTestFinished(() => {
+      slow.mockRestore();
+    });
+    for (const name of NAMES) bench.replica.mark(bench.dirty(name));
+    while (bench.status().inFlight === 0) await nextTurn();
+    return bench;
+  }
+
+  test('are taken in pieces, and go in one run with what came meanwhile', async () => {
+    const bench = await markSlowly();
+    expect(bench.status()).toMatchObject({ inFlight: 1_000, pending: 2_500 });
+    expect(bench.running).toEqual([]);
+    await bench.mark('d/new');
+    while (bench.running.length === 0) await nextTurn();
+    expect(bench.transport.run().task).toMatchObject({ looks: { length: 3_501 } });
+    void bench.end();
+    while (bench.landings.length === 0) await nextTurn();
+    const told = (): string[] => bench.landings.flatMap(({ looks }) => looks.map(({ path }) => path));
+    const { inFlight } = bench.status();
+    expect(inFlight).toBeGreaterThan(0);
+    expect(told()).toHaveLength(3_501 - inFlight);
+    while (bench.status().inFlight > 0) await nextTurn();
+    expect(told().sort()).toEqual([...NAMES, 'd/new'].sort());
+    await turns();
+    bench.expectInSync();
+  });
+
+  test('are no more than one run may take', async () => {
+    const bench = await markSlowly({ entriesPerRun: 1_500 });
+    while (bench.running.length === 0) await nextTurn();
+    expect(bench.transport.run().task).toMatchObject({ looks: { length: 1_500 } });
+  });
+
+  test('stay marked when the remote is stopped before they are taken', async () => {
+    const bench = await markSlowly();
+    bench.replica.cancelRuns();
+    while (bench.status().inFlight > 0) await nextTurn();
+    expect(bench.running).toEqual([]);
+    expect(bench.status()).toMatchObject({ pending: 3_500 });
+  });
 });
