@@ -26,7 +26,7 @@ export function takePriority(priority: Priority): void {
   if (process.platform === 'linux') tryNice(0, ordinaryNice() + NICE_BEYOND_ORDINARY[priority]);
 }
 
-/** A process that the main thread has started is as urgent as that, and here no more. */
+/** A process that an urgent thread has started is as urgent as that, and here no more. */
 export function makeOrdinary(pid: number | undefined): void {
   if (pid !== undefined && process.platform === 'linux') tryNice(pid, ordinaryNice());
 }

@@ -103,7 +103,8 @@ export class TransferPool {
         const begin = (): Run => {
           const job = { context: { ...context, deletesBy }, guard: guard(), task: packTask(task) };
           if (!isOfNames(task)) return begun(this.#pool, job, onProgress);
-          return begun(forNames, standby === undefined ? job : { ...job, standby }, onProgress);
+          const urgent = { ...job, priority: 'urgent' } as const;
+          return begun(forNames, standby === undefined ? urgent : { ...urgent, standby }, onProgress);
         };
         this.#runs++;
         clearTimeout(this.#idle);

@@ -15,7 +15,7 @@ import {
   type RelativePath,
 } from '../core/relative-path.js';
 import { temporaryRules } from '../core/temporaries.js';
-import { takePriority } from '../thread-priority.js';
+import { takePriority, type Priority } from '../thread-priority.js';
 import {
   NO_RUN,
   type Again,
@@ -112,6 +112,8 @@ interface Context extends WorkerContext {
 
 export interface WorkerJob {
   readonly context: WorkerContext;
+  /** Of the thread, from this task on. */
+  readonly priority?: Priority;
   /** An rsync is kept ready in this thread, to be used by such tasks. */
   readonly standby?: StandbyTerms;
   readonly guard: DeleteGuard;
@@ -156,7 +158,6 @@ const COPYING: RunArgs = { ...LISTING, compares: 'nanoseconds' };
 /** How often progress is told at most. */
 const PROGRESS_EVERY_MS = 200;
 
-// rsync takes it over.
 takePriority('ordinary');
 
 /** Those that wait in one thread. */
@@ -184,6 +185,7 @@ function standbyOn(terms: StandbyTerms): Standby {
 }
 
 export default async function carryOut(job: WorkerJob): Promise<RunReport> {
+  if (job.priority !== undefined) takePriority(job.priority);
   const cancellation = new AbortController();
   job.port.once('message', () => {
     cancellation.abort();
