@@ -138,8 +138,8 @@ export interface Landing {
   readonly again: readonly Again[];
 }
 
-type Found = Pick<Landing, 'changed' | 'unnamed' | 'again'>;
-const NOTHING_FOUND: Found = { changed: [], unnamed: 0, again: [] };
+type Findings = Pick<Landing, 'changed' | 'unnamed' | 'again'>;
+const NOTHING_FOUND: Findings = { changed: [], unnamed: 0, again: [] };
 
 /** What the journal keeps of a remote beside its marks. */
 interface Facts {
@@ -744,8 +744,11 @@ export class Replica implements JournalSource {
     }
   }
 
-  /** A piece of the batch is in flight no more. It is told at once: who asks a moment later whether something is there takes it for told. */
-  #land(batch: Batch, first: number, found: Found | undefined): void {
+  /**
+   * A piece of the batch, from the index `first` on, is in flight no more. It is told at once: who asks a moment later
+   * whether something is there takes it for told.
+   */
+  #land(batch: Batch, first: number, found: Findings | undefined): void {
     const last = first + NAMES_IN_A_PIECE;
     const looks = batch.looks.slice(first, last);
     this.#inFlight.remove(batch, batch.claims.slice(first, last));

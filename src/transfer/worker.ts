@@ -158,6 +158,7 @@ const COPYING: RunArgs = { ...LISTING, compares: 'nanoseconds' };
 /** How often progress is told at most. */
 const PROGRESS_EVERY_MS = 200;
 
+// What has started this thread is urgent.
 takePriority('ordinary');
 
 /** Those that wait in one thread. */
