@@ -1,5 +1,5 @@
-/** So much work in one turn of the event loop is enough: what is left waits for the next one. */
-const ENOUGH_MS = 5;
+/** So much work of a kind in one turn of the event loop is enough: what is left waits for the next one. */
+export const ENOUGH_MS = 5;
 
 /** When the first such work of this turn began. */
 let beganAt: number | undefined;

@@ -40,18 +40,16 @@ export class InFlight<Batch extends FlyingBatch = FlyingBatch> {
 
   /** Adds the claims of the batch from the index `first` on: those before it are in flight. */
   add(batch: Batch, first = 0): void {
-    const { claims, looks } = batch;
-    for (let index = first; index < claims.length; index++) {
-      const claim = claims[index];
-      if (claim === undefined) continue;
+    batch.claims.slice(first).forEach((claim, index) => {
       const { path } = claim;
-      this.#flights.set(path, { claim, look: looks[index], batch, other: this.#flights.get(path) });
-    }
+      const look = batch.looks[first + index];
+      this.#flights.set(path, { claim, look, batch, other: this.#flights.get(path) });
+    });
   }
 
-  /** Removes some of the claims of the batch. */
-  remove(batch: Batch, claims: readonly DirtyPath[] = batch.claims): void {
-    for (const { path } of claims) {
+  /** Removes the claims of the batch from the index `first` on, up to `last` without that. */
+  remove(batch: Batch, first = 0, last?: number): void {
+    for (const { path } of batch.claims.slice(first, last)) {
       const others = without(batch, this.#flights.get(path));
       if (others === undefined) this.#flights.delete(path);
       else this.#flights.set(path, others);

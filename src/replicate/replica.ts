@@ -160,7 +160,7 @@ export interface ResyncRequest {
   readonly isAsked: boolean;
 }
 
-/** So many names are taken into a batch, or settled, at a stretch: some 2 ms. */
+/** So many names are taken into a batch at a stretch, in 0.4 ms by itself (p95 2.2; Node 20), or settled. */
 const NAMES_IN_A_PIECE = 1_000;
 /** What was found to be extra is decided about when all of a repair has been compared, at the latest after this long. */
 const JUDGE_AFTER_MS = 10_000;
@@ -718,13 +718,18 @@ export class Replica implements JournalSource {
 
   #begin(batch: Batch): void {
     this.#batches.add(batch);
-    this.#known.meet(batch.claims);
-    this.#inFlight.add(batch);
+    this.#takeOff(batch);
     if (batch.kind === 'entries') this.#pace.began(batch.startedAt);
     // The image of names in flight is that of dirty ones, but for one by itself, of which a part may be left.
     const isKeptOtherwise = batch.kind !== 'entries' || isSingle(batch);
     if (isKeptOtherwise) for (const { path } of batch.looks) this.#section.changed(path);
     batch.settled = this.#fly(batch);
+  }
+
+  /** What the batch claims, from the index `first` on, is in flight. */
+  #takeOff(batch: Batch, first = 0): void {
+    this.#known.meet(batch.claims.slice(first));
+    this.#inFlight.add(batch, first);
   }
 
   async #fly(batch: Batch): Promise<void> {
@@ -751,7 +756,7 @@ export class Replica implements JournalSource {
   #land(batch: Batch, first: number, found: Findings | undefined): void {
     const last = first + NAMES_IN_A_PIECE;
     const looks = batch.looks.slice(first, last);
-    this.#inFlight.remove(batch, batch.claims.slice(first, last));
+    this.#inFlight.remove(batch, first, last);
     for (const { path } of looks) this.#section.settled(path);
     if (found === undefined || batch.kind === 'sweep') return;
     const isWell = this.#standing.kind === 'well';
@@ -807,8 +812,7 @@ export class Replica implements JournalSource {
       const first = claims.length;
       looks.push(...more);
       claims.push(...more);
-      this.#known.meet(more);
-      this.#inFlight.add(batch, first);
+      this.#takeOff(batch, first);
     }
   }
 

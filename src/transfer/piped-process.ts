@@ -2,7 +2,6 @@
 import { spawn } from 'node:child_process';
 import process from 'node:process';
 import type { Readable, Writable } from 'node:stream';
-import { makeOrdinary } from '../thread-priority.js';
 
 export interface ProcessStart {
   /** The program, looked for in PATH, and its arguments. */
@@ -45,7 +44,6 @@ export type StartProcess = (start: ProcessStart) => PipedProcess;
  */
 export const startByFork: StartProcess = ({ command: [program, ...args], cwd }) => {
   const child = spawn(program, args, { cwd, env: environment(), stdio: ['pipe', 'pipe', 'pipe'], detached: true });
-  makeOrdinary(child.pid);
   let hasExited = false;
   const failed = new Promise<ProcessExit>((resolve) => {
     child.once('error', (error) => {

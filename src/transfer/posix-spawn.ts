@@ -8,7 +8,6 @@ import { constants } from 'node:os';
 import process from 'node:process';
 import { finished, Readable } from 'node:stream';
 import { loadLibc } from '../libc.js';
-import { makeOrdinary } from '../thread-priority.js';
 import type { PipedProcess, ProcessExit, StartProcess } from './piped-process.js';
 
 /** Linux. The same numbers in glibc and musl (spawn.h, fcntl.h, wait.h). */
@@ -166,7 +165,6 @@ export function loadPosixSpawn(environment: () => NodeJS.ProcessEnv): StartProce
       error = asBatch(() => spawn(pid, command[0], actions, attributes, [...command, null], [...variables, null]));
       dropActions(actions);
       if (error !== 0) throw new Error(`spawn ${command[0]} ${libc.errnoName(error)}`);
-      makeOrdinary(pid[0]);
     } catch (failure) {
       for (const { readEnd, writeEnd } of pipes) for (const end of [readEnd, writeEnd]) libc.close(end);
       throw failure;

@@ -1,12 +1,15 @@
+import { makeOrdinary } from '../thread-priority.js';
 import { environment, startByFork, type StartProcess } from './piped-process.js';
 import { loadBatch, loadPosixSpawn } from './posix-spawn.js';
 
 let chosen: StartProcess | undefined;
 
-/** The quickest way that there is here. */
+/** The quickest way that there is here. The thread that starts it may be urgent; what it starts is not. */
 export const startProcess: StartProcess = (start) => {
   chosen ??= quickest();
-  return chosen(start);
+  const started = chosen(start);
+  makeOrdinary(started.pid);
+  return started;
 };
 
 /** Whether that way starts batch processes (sched(7)). */

@@ -1,12 +1,10 @@
 import { Worker } from 'node:worker_threads';
 import { display, ROOT } from '../core/relative-path.js';
 import { messageOf, StartError } from '../errors.js';
+import { ENOUGH_MS } from '../turns.js';
 import { loadInotify, type Inotify } from './inotify.js';
 import { CONTROL_BYTES, Control, type InotifyMessage, type InotifyThreadData } from './inotify-messages.js';
 import type { TreeWatcher, TreeWatcherListener, TreeWatcherOptions, WatchStarted } from './tree-watcher.js';
-
-/** So much of each turn of the event loop may go into handing on what was told: the remotes have their share. */
-const TURN_MS = 5;
 
 /**
  * Watches a tree by the kernel's inotify, in a thread of its own (inotify-thread.ts).
@@ -83,9 +81,9 @@ export class InotifyWatcher implements TreeWatcher {
     });
   }
 
-  /** What this turn of the event loop has no time for is left to the next one. */
+  /** What this turn of the event loop has no time for is left to the next one. The remotes have a share of their own. */
   private handOn(): void {
-    const untilMs = performance.now() + TURN_MS;
+    const untilMs = performance.now() + ENOUGH_MS;
     for (let [message] = this.told; message !== undefined && !this.isOver; [message] = this.told) {
       if (performance.now() >= untilMs) {
         this.handOnSoon();
