@@ -7,6 +7,10 @@ import { runCommand } from './cli/run.js';
 // A `<filter>` like `(a+)+` must not keep a thread busy for years on a long name: V8 goes on with its linear engine where
 // an expression has been traced back 50,000 times. (That engine knows no back references and no look-around.)
 setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks');
+// V8 notes what a function works with only when that has run for a while, and compiles it later still. When it does so from
+// the first call on, the second burst of 10,000 files to three remotes costs the service some 340 ms of CPU instead of 480, and
+// it takes no more memory; from the third on all is compiled either way (Node 20).
+setFlagsFromString('--no-lazy-feedback-allocation');
 boundHeapGrowth();
 
 // Whatever a library still holds open must not keep a service that has stopped.
