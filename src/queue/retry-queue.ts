@@ -2,7 +2,7 @@ import { backoffMs, type Backoff } from '../core/backoff.js';
 import { covers, merge, movedIf, type DirtyPath } from '../core/dirty-set.js';
 import { PathTree } from '../core/path-tree.js';
 import type { Scope } from '../core/scope.js';
-import { levelsBelow, parentOf, ROOT, type RelativePath } from '../core/relative-path.js';
+import { isBelow, levelsBelow, parentOf, ROOT, type RelativePath } from '../core/relative-path.js';
 
 /** Why a path did not arrive, for the log and the fail log. */
 export interface Failure {
@@ -95,10 +95,16 @@ export class RetryQueue {
     return due;
   }
 
-  /** A path is looked at in another scope from now on: it turned out to be no directory, or was divided. */
-  rescope(path: RelativePath, scope: Scope): void {
+  /**
+   * A path that was being tried by one of the looks is looked at in another scope from now on: it turned out to be no
+   * directory, or was divided. What none of them covers has a look of its own, which is to settle it.
+   */
+  rescope(path: RelativePath, scope: Scope, looks: readonly DirtyPath[]): void {
     const failed = this.#failed.get(path);
-    if (failed !== undefined) this.#failed.set(path, { ...failed, scope });
+    const isAtOrAbove = (look: DirtyPath): boolean => look.path === path || isBelow(path, look.path);
+    if (failed === undefined) return;
+    if (looks.some((look) => isAtOrAbove(look) && covers(look, failed, levelsTo(path, look.path))))
+      this.#failed.set(path, { ...failed, scope });
   }
 
   /** When the next waiting path is due. */

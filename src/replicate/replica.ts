@@ -11,9 +11,9 @@
  * tried again, held.
  */
 import { backoffMs, type Backoff } from '../core/backoff.js';
-import { DirtySet, merge, movedIf, type DirtyPath, type Mark } from '../core/dirty-set.js';
+import { covers, DirtySet, merge, movedIf, type DirtyPath, type Mark } from '../core/dirty-set.js';
 import { Moves } from '../core/moves.js';
-import { ancestorsOf, commonDirectory, ROOT, type RelativePath } from '../core/relative-path.js';
+import { ancestorsOf, commonDirectory, levelsBelow, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors.js';
 import type { Events } from '../events.js';
@@ -783,10 +783,14 @@ export class Replica implements JournalSource {
       // The directories stay in flight until what is extra in them is known: a crash in between forgets nothing.
       for (const looks of this.#looksToCompare(batch, report)) {
         const comparison = await this.#compare(batch, looks);
-        if (comparison === undefined) report = { ...report, cancelled: true };
-        else if (!isDone(judge(comparison, this.#options))) report = { ...comparison, ...changesOf(report) };
-        else extras.push(...this.#keepExtras(batch, looks, comparison));
-        if (!isDone(judge(report, this.#options))) break;
+        if (comparison === undefined) {
+          report = { ...report, cancelled: true };
+          break;
+        }
+        const compared = judge(comparison, this.#options);
+        if (isDone(compared) && !isUnnamed(compared)) extras.push(...this.#keepExtras(batch, looks, comparison));
+        report = withComparison(report, judge(report, this.#options), comparison, compared);
+        if (!isDone(judge(report, this.#options)) || isUnnamed(compared)) break;
       }
     } catch (error) {
       // The way to the remote broke, not the remote: treated alike, for nothing was settled.
@@ -1082,15 +1086,22 @@ export class Replica implements JournalSource {
     const obstructed = new Set(
       report.complaints.flatMap(({ kind, path }) => (kind === 'obstructed' && path !== undefined ? [path] : [])),
     );
+    const below = looksBelow(batch.looks, new Set(verdict.failed.map(({ path }) => path)));
     for (const { path, reason } of verdict.failed) {
+      const missed = below.get(path) ?? [];
       if (obstructed.has(path) && (batch.kind === 'trees' || batch.kind === 'resync')) {
         // A copying run deletes nothing; by name, what stands in the way on the remote is replaced.
         this.#changes.mark({ path, scope: 'entry', gone: false, alone: false, since: sinceOf(path) });
+        this.#markAgain(batch, missed);
         continue;
       }
       // What was named but not asked for is looked at as a subtree: it may be a directory that could not be made.
       const look = looks.get(path) ?? { path, scope: 'subtree', gone: false, alone: false, since: sinceOf(path) };
-      this.#fail(look, { ...failure, reason }, now, verdict.hint);
+      // Nobody says what was missed below it.
+      const failed = missed.some(({ gone }) => !gone) ? subtreeOf(look, missed) : look;
+      this.#fail(failed, { ...failure, reason }, now, verdict.hint);
+      for (const other of missed)
+        if (!covers(failed, other, levelsBelow(other.path, path))) this.#fail(other, { ...failure, reason }, now);
     }
     this.#lookAtVanished(batch, verdict.vanished, now);
     if (verdict.unnamed) {
@@ -1149,7 +1160,7 @@ export class Replica implements JournalSource {
       const moved = because === 'doubtful' || because === 'reappeared' || wasMoved(path);
       const dirty = { path, scope, gone, alone: because === 'large', since: sinceOf(path), ...movedIf(moved) };
       if (because === 'retyped' || because === 'divided') {
-        this.#retries.rescope(path, scope);
+        this.#retries.rescope(path, scope, batch.looks);
         this.#section.changed(path);
       }
       if (because === 'divided' && path === ROOT && scope === 'subtree') this.#isIndivisible = true;
@@ -1512,6 +1523,31 @@ function saysWhatMoved({ vanished }: Extract<Verdict, { kind: 'moved' }>, { agai
   return vanished.length > 0 || again.some(({ because }) => because !== 'doubtful');
 }
 
+/** The looks that lie below some of the paths, by the nearest one above them. */
+function looksBelow(
+  looks: readonly DirtyPath[],
+  paths: ReadonlySet<RelativePath>,
+): ReadonlyMap<RelativePath, readonly DirtyPath[]> {
+  const below = new Map<RelativePath, DirtyPath[]>();
+  if (paths.size === 0) return below;
+  for (const look of looks) {
+    if (paths.has(look.path)) continue;
+    const above = [ROOT, ...ancestorsOf(look.path)].findLast((path) => paths.has(path));
+    if (above === undefined) continue;
+    const others = below.get(above);
+    if (others === undefined) below.set(above, [look]);
+    else others.push(look);
+  }
+  return below;
+}
+
+/** A look as deep as can be, for others below it as well, but for what was seen to go there. */
+function subtreeOf(look: DirtyPath, below: readonly DirtyPath[]): DirtyPath {
+  const since = below.reduce((oldest, other) => Math.min(oldest, other.since), look.since);
+  const isMoved = look.moved === true || below.some(({ moved, gone }) => moved === true && !gone);
+  return { ...look, scope: 'subtree', alone: false, since, ...movedIf(isMoved) };
+}
+
 function belowAny(paths: readonly RelativePath[]): (path: RelativePath) => boolean {
   const given = new Set(paths);
   return (path) => given.has(path) || [...ancestorsOf(path)].some((above) => given.has(above));
@@ -1525,6 +1561,25 @@ function aboveFailing(verdict: Verdict): ReadonlySet<RelativePath> {
 
 function brokeOff(verdict: Verdict): verdict is Extract<Verdict, { kind: 'partial' }> {
   return verdict.kind === 'partial' && verdict.othersMissed;
+}
+
+/** What is to be settled of a run when what it has looked at was compared: what failed in that is looked at again. */
+function withComparison(report: RunReport, verdict: Verdict, comparison: RunReport, compared: Verdict): RunReport {
+  const isInstead = !isDone(compared) || (isUnnamed(compared) && !isUnnamed(verdict));
+  if (isInstead) return { ...comparison, ...changesOf(report) };
+  if (compared.kind !== 'partial' || isUnnamed(verdict)) return report;
+  const { complaints, again } = comparison;
+  return {
+    ...comparison,
+    ...changesOf(report),
+    complaints: [...report.complaints, ...complaints],
+    again: [...report.again, ...again],
+  };
+}
+
+/** Something failed and nobody knows where: all of it is looked at again. */
+function isUnnamed(verdict: Verdict): boolean {
+  return verdict.kind === 'partial' && verdict.unnamed;
 }
 
 function changesOf({ changed, unnamed }: RunReport): Pick<RunReport, 'changed' | 'unnamed'> {

@@ -56,10 +56,18 @@ describe('a path that failed', () => {
   test('is looked at as what it turned out to be', () => {
     const queue = queueOf();
     queue.add(dirty('d', { scope: 'subtree' }), DENIED, NOW);
-    queue.rescope('d', 'entry');
-    queue.rescope('nowhere', 'entry');
+    queue.rescope('d', 'entry', [dirty('d', { scope: 'subtree' })]);
+    queue.rescope('nowhere', 'entry', [dirty(ROOT, { scope: 'subtree' })]);
     expect(queue.takeDue(Infinity)).toMatchObject([{ path: 'd', scope: 'entry' }]);
     expect(queue.size).toBe(1);
+  });
+
+  test('stays as it is where a look that does not cover it was divided: it has one of its own', () => {
+    const queue = queueOf();
+    queue.add(dirty('d', { moved: true }), DENIED, NOW);
+    queue.rescope('d', 'listing', [dirty(ROOT, { scope: 'subtree' })]);
+    expect(queue.takeDue(Infinity)).toMatchObject([{ path: 'd', scope: 'entry' }]);
+    expect(queue.settle(dirty('d', { moved: true }), () => false)).toHaveLength(1);
   });
 
   test('many that failed at about the same time come back together', () => {

@@ -884,6 +884,38 @@ describe('a path that does not arrive', () => {
   });
 });
 
+describe('a directory that does not arrive', () => {
+  test('is looked at with all that was looked at below it in the same run: nobody says what was missed there', async () => {
+    for (const [looks, retried] of [
+      [['d/', 'd/x/y/'], 'trees d/**'],
+      [['d', 'd/x'], 'trees d/**'],
+      [['d/', '>d/x/y/'], 'trees >d/**'],
+      [['d/'], 'trees d/'],
+    ] as const) {
+      const bench = new Bench();
+      await bench.mark(...looks);
+      await bench.end({ ...lost('d'), exitCode: 11 });
+      expect(bench.running).toEqual([]);
+      await bench.advance(60_000);
+      expect(bench.running).toEqual([retried]);
+      await bench.end();
+      bench.expectInSync();
+    }
+  });
+
+  test('takes no deletion below it along that was seen', async () => {
+    const bench = new Bench();
+    await bench.mark('d', '-d/x', 'd/y');
+    await bench.end(lost('d'));
+    await bench.advance(60_000);
+    expect(bench.running).toEqual(['entries -d/x']);
+    await bench.end();
+    expect(bench.running).toEqual(['trees d/**']);
+    await bench.end();
+    bench.expectInSync();
+  });
+});
+
 describe('a failure that names nothing', () => {
   /** Runs that hold the culprit fail; tells the sizes of all runs until nothing is at work. */
   async function untilQuiet(bench: Bench, culprit: string, fields: Partial<RunReport>): Promise<number[]> {
@@ -1650,6 +1682,47 @@ describe('a remote of which nothing is known', () => {
     expect(bench.replica.held().names).toEqual([]);
     bench.replica.release();
     expect(bench.status().mayDelete).toBe(false);
+  });
+});
+
+describe('a comparison that goes wrong in part', () => {
+  const PART: Partial<RunReport> = { exitCode: 23, messages: ['something went wrong'] };
+
+  test('and names nothing has found nothing: all of it is looked at again', async () => {
+    const bench = new Bench();
+    await bench.mark('-d/**', 'e/**');
+    await bench.end({ extraneous: 1 });
+    expect(bench.running).toEqual(['extras -d/**']);
+    await bench.end(PART);
+    const drained = await bench.drain((task) => ({
+      extraneous: 1,
+      ...(describeTask(task) === 'extras -d/**' ? { extras: ['d/old'] } : {}),
+    }));
+    expect(drained).toContain('entries -d/old');
+    expect(drained).toContain('trees e/**');
+    bench.expectInSync();
+  });
+
+  test('and says where has found the others, and is made again there', async () => {
+    const bench = new Bench();
+    await bench.mark('-d/**', '-e/**');
+    await bench.end({ extraneous: 1 });
+    await bench.end({ ...lost('e'), extras: ['d/old'], extraneous: 1 });
+    expect(bench.running).toEqual(['entries -d/old']);
+    await bench.end();
+    await bench.advance(60_000);
+    expect(bench.running).toEqual(['trees -e/**']);
+    await bench.end();
+    bench.expectInSync();
+  });
+
+  test('after a run that did not send all, takes nothing back of that', async () => {
+    const bench = new Bench();
+    await bench.mark('-d/**', '-e/**');
+    await bench.end({ ...lost('d'), extraneous: 1 });
+    await bench.end(lost('e'));
+    await bench.advance(60_000);
+    expect(bench.running).toEqual(['trees -d/** -e/**']);
   });
 });
 
