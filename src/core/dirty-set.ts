@@ -118,10 +118,11 @@ export class DirtySet {
       if (dirty.since < above.since) this.#marks.set(above.path, { ...above, since: dirty.since });
       return;
     }
-    const present = this.#marks.get(path);
+    const place = this.#marks.at(path);
+    const present = place?.value;
     const given = keepable(dirty);
     let merged = present === undefined ? given : { path, ...merge(present, given) };
-    if (this.#marks.hasBelow(path)) {
+    if (place?.hasBelow === true) {
       let { since } = merged;
       this.#marks.pruneBelow(path, (below, levels, belowPath) => {
         const isCovered = covers(merged, below, levels);
@@ -135,7 +136,8 @@ export class DirtySet {
     }
     if (present !== undefined) this.#counts[kindOf(present)]--;
     this.#counts[kindOf(merged)]++;
-    this.#marks.set(path, merged);
+    if (place === undefined) this.#marks.add(path, merged);
+    else this.#marks.set(path, merged);
     this.#onChanged(path, merged.dated === true);
     if (this.#marks.size > this.#maxMarks) this.#coarsen();
   }

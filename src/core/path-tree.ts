@@ -1,7 +1,13 @@
-import { ROOT, type RelativePath } from './relative-path.js';
+import { lastSlashIn, ROOT, type RelativePath } from './relative-path.js';
+
+/** What a tree has at a path: the value there, and whether there are paths below it. */
+export interface Place<Value> {
+  readonly value: Value | undefined;
+  readonly hasBelow: boolean;
+}
 
 /** Its children are a list: in the order in which they came, and any of them can go without the others being touched. */
-class Node<Value> {
+class Node<Value> implements Place<Value> {
   value: Value | undefined = undefined;
   firstChild: Node<Value> | undefined = undefined;
   private lastChild: Node<Value> | undefined = undefined;
@@ -12,6 +18,10 @@ class Node<Value> {
     readonly path: RelativePath,
     readonly parent: Node<Value> | undefined,
   ) {}
+
+  get hasBelow(): boolean {
+    return this.firstChild !== undefined;
+  }
 
   get isEmpty(): boolean {
     return this.value === undefined && this.firstChild === undefined;
@@ -61,18 +71,32 @@ export class PathTree<Value extends object> {
     return this.#size === 0 ? undefined : this.#find(path)?.value;
   }
 
+  /** For who asks several things of one path; undefined when nothing is there, nor below it. */
+  at(path: RelativePath): Place<Value> | undefined {
+    return this.#find(path);
+  }
+
   set(path: RelativePath, value: Value): void {
     const node = this.#make(path);
     if (node.value === undefined) this.#size++;
     node.value = value;
   }
 
-  delete(path: RelativePath): void {
+  /** The same where `at` has just said that nothing is there. */
+  add(path: RelativePath, value: Value): void {
+    this.#insert(path).value = value;
+    this.#size++;
+  }
+
+  /** Returns what was there. */
+  delete(path: RelativePath): Value | undefined {
     const node = this.#find(path);
-    if (node?.value === undefined) return;
+    const value = node?.value;
+    if (node === undefined || value === undefined) return undefined;
     node.value = undefined;
     this.#size--;
     this.#removeEmpty(node);
+    return value;
   }
 
   clear(): void {
@@ -86,10 +110,10 @@ export class PathTree<Value extends object> {
   findAbove(path: RelativePath, isWanted: (value: Value, levels: number) => boolean): Value | undefined {
     if (this.#size === 0 || path === ROOT) return undefined;
     let levels = 1;
-    let slash = path.lastIndexOf('/');
+    let slash = lastSlashIn(path);
     let node = this.#directoryAt(path, slash);
     for (; node === undefined; levels++) {
-      slash = path.lastIndexOf('/', slash - 1);
+      slash = lastSlashIn(path, slash);
       node = this.#directoryAt(path, slash);
     }
     for (; node !== undefined; node = node.parent, levels++) {
@@ -172,9 +196,11 @@ export class PathTree<Value extends object> {
   }
 
   #make(path: RelativePath): Node<Value> {
-    const present = this.#find(path);
-    if (present !== undefined) return present;
-    const slash = path.lastIndexOf('/');
+    return this.#find(path) ?? this.#insert(path);
+  }
+
+  #insert(path: RelativePath): Node<Value> {
+    const slash = lastSlashIn(path);
     const parent = this.#directoryAt(path, slash) ?? this.#make(path.slice(0, slash));
     const node = new Node<Value>(path, parent);
     this.#nodes.set(path, node);

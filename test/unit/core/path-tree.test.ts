@@ -36,6 +36,18 @@ describe('a tree of paths', () => {
     expect(pathsIn(tree)).toEqual([ROOT, 'a/b/c', 'd']);
   });
 
+  test('says of one path all at once what is there and below it', () => {
+    const tree = treeOf('a/b');
+    expect(tree.at('a')).toMatchObject({ value: undefined, hasBelow: true });
+    expect(tree.at('a/b')).toMatchObject({ value: { id: 'a/b' }, hasBelow: false });
+    expect(tree.at('a/c')).toBeUndefined();
+    tree.add('a/c', { id: 'a/c' });
+    expect(pathsIn(tree)).toEqual(['a/b', 'a/c']);
+    expect(tree.delete('a/c')).toEqual({ id: 'a/c' });
+    expect(tree.delete('a/c')).toBeUndefined();
+    expect(tree.size).toBe(1);
+  });
+
   test('replaces a value without growing', () => {
     const tree = treeOf('a');
     tree.set('a', { id: 'other' });

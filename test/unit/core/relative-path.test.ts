@@ -12,6 +12,7 @@ import {
   isPlain,
   join,
   levelsBelow,
+  lastSlashIn,
   nameOf,
   parentOf,
   pathIn,
@@ -65,6 +66,8 @@ describe('the parts of a path', () => {
     expect(parentOf(path)).toBe(parent);
     expect(nameOf(path)).toBe(name);
     expect([...ancestorsOf(path)]).toEqual(above);
+    expect(lastSlashIn(path)).toBe(path.lastIndexOf('/'));
+    expect(lastSlashIn(path, 2)).toBe(path.slice(0, 2).lastIndexOf('/'));
     if (path !== ROOT) expect(join(parent, name)).toBe(path);
   });
 
