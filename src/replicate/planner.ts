@@ -43,16 +43,18 @@ export class InFlight<Batch extends FlyingBatch = FlyingBatch> {
     batch.claims.slice(first).forEach((claim, index) => {
       const { path } = claim;
       const look = batch.looks[first + index];
-      this.#flights.set(path, { claim, look, batch, other: this.#flights.get(path) });
+      const place = this.#flights.at(path);
+      const flight = { claim, look, batch, other: place?.value };
+      if (place === undefined) this.#flights.add(path, flight);
+      else this.#flights.set(path, flight);
     });
   }
 
   /** Removes the claims of the batch from the index `first` on, up to `last` without that. */
   remove(batch: Batch, first = 0, last?: number): void {
     for (const { path } of batch.claims.slice(first, last)) {
-      const others = without(batch, this.#flights.get(path));
-      if (others === undefined) this.#flights.delete(path);
-      else this.#flights.set(path, others);
+      const others = without(batch, this.#flights.delete(path));
+      if (others !== undefined) this.#flights.set(path, others);
     }
   }
 
@@ -78,6 +80,15 @@ export class InFlight<Batch extends FlyingBatch = FlyingBatch> {
       some(this.#flights.get(path), (flight) => isLook(flight, 0)) ||
       this.#flights.findAbove(path, (flight, levels) => some(flight, (one) => isLook(one, levels))) !== undefined
     );
+  }
+
+  /** Whether the batch looks at a name in the directory. */
+  looksIn(directory: RelativePath, batch: Batch): boolean {
+    for (const [path, flight] of this.#flights.below(directory)) {
+      const isIts = some(flight, (one) => one.batch === batch && one.look !== undefined);
+      if (isIts && levelsBelow(path, directory) === 1) return true;
+    }
+    return false;
   }
 
   /** The paths that are looked at. */

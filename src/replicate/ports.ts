@@ -84,8 +84,11 @@ export interface Again {
   readonly path: RelativePath;
   readonly scope: Scope;
   readonly gone: boolean;
-  /** Why: `large` files go alone; `doubtful` ones were compared by a time that does not tell. All but `large` go at once. */
-  readonly because: 'large' | 'vanished' | 'reappeared' | 'retyped' | 'divided' | 'doubtful';
+  /**
+   * Why: `large` files go alone; `doubtful` ones were compared by a time that does not tell; an `untold` one was sent with
+   * the directory that it is in, before anybody told of it. All but `large` go at once.
+   */
+  readonly because: 'large' | 'vanished' | 'reappeared' | 'retyped' | 'divided' | 'doubtful' | 'untold';
 }
 
 /** One thing that rsync complained about, with the path it named when one could be read from the text. */

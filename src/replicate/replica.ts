@@ -13,7 +13,7 @@
 import { backoffMs, type Backoff } from '../core/backoff.js';
 import { covers, DirtySet, merge, movedIf, type DirtyPath, type Mark } from '../core/dirty-set.js';
 import { Moves } from '../core/moves.js';
-import { ancestorsOf, commonDirectory, levelsBelow, ROOT, type RelativePath } from '../core/relative-path.js';
+import { ancestorsOf, commonDirectory, levelsBelow, parentOf, ROOT, type RelativePath } from '../core/relative-path.js';
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors.js';
 import type { Events } from '../events.js';
@@ -166,6 +166,10 @@ const NAMES_IN_A_PIECE = 1_000;
 const JUDGE_AFTER_MS = 10_000;
 /** What could not be read, while nothing is known to fail, is looked at again: it was being changed. */
 const UNREAD_AGAIN: Backoff = { firstMs: 5_000, maxMs: 10 * 60_000 };
+/** Why a place is looked at again of which times tell nothing. */
+const COMPARED_BY_CONTENT: ReadonlySet<Again['because']> = new Set(['doubtful', 'reappeared', 'untold']);
+/** Names that others have sent while a run goes on, by themselves. */
+const MAX_OVERTAKEN = 10_000;
 /** Places in one run that looks for partial files, and of those in all. */
 const SWEEPS_PER_RUN = 100;
 const MAX_SWEEPS = 1_000;
@@ -191,6 +195,11 @@ interface Batch extends FlyingBatch {
   /** The end of those in flight that must have ended before this one begins. */
   readonly waitsFor: readonly Promise<void>[];
   run: Run | undefined;
+  /**
+   * What others have sent meanwhile in the directories of this one. It may have sent it as well, as it was before, without
+   * being told to (`untold`), so until it has ended it is not known that the remote has it.
+   */
+  overtaken: DirtySet | undefined;
   /** Resolves when the batch is settled and no longer in flight. */
   settled: Promise<void> | undefined;
 }
@@ -634,6 +643,7 @@ export class Replica implements JournalSource {
       moved,
       waitsFor,
       run: undefined,
+      overtaken: undefined,
       settled: undefined,
     };
   }
@@ -743,6 +753,7 @@ export class Replica implements JournalSource {
         this.#land(batch, first, report && NOTHING_FOUND);
       }
       this.#batches.delete(batch);
+      for (const { path } of batch.overtaken ?? []) this.#section.settled(path);
       this.#restsUntil.clear();
       this.#resync?.sending.delete(batch);
       this.#queuePump();
@@ -757,11 +768,36 @@ export class Replica implements JournalSource {
     const last = first + NAMES_IN_A_PIECE;
     const looks = batch.looks.slice(first, last);
     this.#inFlight.remove(batch, first, last);
+    if (this.#batches.size > 1 && batch.kind !== 'sweep') this.#overtake(batch, looks);
     for (const { path } of looks) this.#section.settled(path);
     if (found === undefined || batch.kind === 'sweep') return;
     const isWell = this.#standing.kind === 'well';
     const { changed, unnamed, again } = batch.kind === 'resync' ? NOTHING_FOUND : found;
     this.#options.onLanded?.({ remote: this.name, isWell, looks, changed, unnamed, again });
+  }
+
+  /** Notes what was sent while another run goes on in the same directory. */
+  #overtake(batch: Batch, looks: readonly DirtyPath[]): void {
+    let directory: RelativePath | undefined;
+    let slower: Batch | undefined;
+    for (const look of looks) {
+      const parent = parentOf(look.path);
+      if (parent !== directory) {
+        directory = parent;
+        slower = [...this.#batches].find(
+          (other) => other !== batch && other.kind === 'entries' && this.#inFlight.looksIn(parent, other),
+        );
+      }
+      if (slower === undefined) continue;
+      slower.overtaken ??= new DirtySet({
+        maxMarks: MAX_OVERTAKEN,
+        onChanged: (path) => {
+          this.#section.changed(path);
+        },
+      });
+      // What is below a directory was not sent with it.
+      slower.overtaken.mark({ ...look, scope: 'entry', moved: true });
+    }
   }
 
   /** Runs the batch and settles it: when this ends, each of its looks is clean, or marked again, or in the retry queue. */
@@ -972,7 +1008,12 @@ export class Replica implements JournalSource {
       case 'unreachable':
       case 'rejected':
       case 'refused':
-        this.#markAgain(batch, batch.looks);
+        this.#markAgain(batch, [...batch.looks, ...(batch.overtaken ?? [])]);
+        this.#lookAgain(
+          batch,
+          report.again.filter(({ because }) => because === 'untold'),
+          now,
+        );
         return;
       case 'partial':
         this.#settlePartial(batch, verdict, report, now);
@@ -1157,7 +1198,7 @@ export class Replica implements JournalSource {
     // It was not looked for under its old name yet.
     if (again.some(({ because }) => because === 'large')) this.#keepMoves(batch);
     for (const { path, scope, gone, because } of again) {
-      const moved = because === 'doubtful' || because === 'reappeared' || wasMoved(path);
+      const moved = COMPARED_BY_CONTENT.has(because) || wasMoved(path);
       const dirty = { path, scope, gone, alone: because === 'large', since: sinceOf(path), ...movedIf(moved) };
       if (because === 'retyped' || because === 'divided') {
         this.#retries.rescope(path, scope, batch.looks);
@@ -1297,6 +1338,7 @@ export class Replica implements JournalSource {
       // By itself after a restart, and looked after then (`#restore`): a part of it may be on the remote.
       mayBeCutOff ||= batch.kind === 'sweep' || (batch.kind === 'entries' && isSingle(batch));
     }
+    for (const { overtaken } of this.#batches) change = eitherOf(change, overtaken?.get(path));
     const mark = eitherOf(change, piece);
     if (mark !== undefined) {
       const alone = mark.alone || (mark.scope === 'entry' && mayBeCutOff);
@@ -1315,6 +1357,7 @@ export class Replica implements JournalSource {
     for (const marks of [this.#changes, this.#resyncPieces, this.#retries, this.#sweeps]) {
       for (const { path } of marks) paths.add(path);
     }
+    for (const { overtaken } of this.#batches) for (const { path } of overtaken ?? []) paths.add(path);
     for (const path of paths) {
       const mark = this.imageOf(path);
       if (mark !== undefined) yield mark;

@@ -90,10 +90,21 @@ export function entriesArgs(target: RemoteTarget, run: RunArgs): string[] {
   return rsyncArgs(target, run, [...options, run.outFormat]);
 }
 
-/** Names given on standard input that are there, for a remote that refuses those that are missing (delete-rules.ts). */
+/**
+ * Names that are there, and directories with the names that are in them: nothing is deleted but what is in their way. For a
+ * remote that refuses names that are missing (delete-rules.ts), and for directories that may be gone by then.
+ */
 export function presentArgs(target: RemoteTarget, run: RunArgs): string[] {
-  const options = ['--no-r', '-d', '--ignore-missing-args', ...force(run), ...precision(target, run)];
-  return rsyncArgs(target, run, [...options, run.outFormat]);
+  const forced = run.deletes ? force(run) : [];
+  const options = [
+    '--no-r',
+    '-d',
+    '--ignore-missing-args',
+    ...forced,
+    ...resuming(target, run),
+    ...precision(target, run),
+  ];
+  return rsyncArgs(target, run, [...options, run.outFormat, ...run.rules]);
 }
 
 function force({ spares = false }: RunArgs): string[] {

@@ -16,6 +16,7 @@ import { fromBytes, join, ROOT, toBytes, type RelativePath } from '../core/relat
 import { messageOf } from '../errors.js';
 import { mountsBelow } from '../mount-points.js';
 import type { GuardedSource } from './delete-guard.js';
+import type { Directories, DirectoryFound } from './full-directories.js';
 import { loadStatx, type Statx } from './statx.js';
 import type { Child, Disk, Found } from './survey.js';
 
@@ -83,7 +84,7 @@ function exactStatsOf(path: RelativePath): BigIntStats | undefined {
 }
 
 /** The watched tree on the disk. Synchronous: it is used in worker threads. */
-export class Source implements Disk, GuardedSource {
+export class Source implements Disk, Directories, GuardedSource {
   readonly #root: RelativePath;
   readonly #prefix: string;
   /** Of the root, while looks begin there. */
@@ -145,6 +146,20 @@ export class Source implements Disk, GuardedSource {
       return [];
     }
     return entries.map((entry) => ({ path: join(path, fromBytes(entry.name)), isDirectory: entry.isDirectory() }));
+  }
+
+  directory(path: RelativePath): DirectoryFound | undefined {
+    const stats = lstatOf(this.#pathOf(path));
+    if (stats === undefined || stats === 'unknown' || !stats.isDirectory()) return undefined;
+    return { id: `${stats.dev}:${stats.ino}`, bytes: stats.size, changedMs: stats.mtimeMs };
+  }
+
+  countNames(path: RelativePath): number | undefined {
+    try {
+      return readdirSync(systemPath(this.#pathOf(path)), 'latin1').length;
+    } catch {
+      return undefined;
+    }
   }
 
   /** Whether the root holds nothing: it may have been emptied, or it may be the mount point of what is not mounted. */

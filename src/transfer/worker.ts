@@ -9,7 +9,6 @@ import {
   isBelow,
   levelsBelow,
   parentOf,
-  pathIn,
   ROOT,
   toBytes,
   type RelativePath,
@@ -23,7 +22,6 @@ import {
   type DeleteGuard,
   type Look,
   type Moved,
-  type RunProgress,
   type RunReport,
   type TransferTask,
 } from '../replicate/ports.js';
@@ -35,6 +33,8 @@ import {
   type DeletesBy,
   type DeletionRun,
 } from './delete-rules.js';
+import { byDirectory, FullDirectories } from './full-directories.js';
+import { ItemReader, type WhoHears } from './item-reader.js';
 import { isLeftover, leftoverPlaces, partialDirOf } from './leftovers.js';
 import { cameToItsEnd, mergeReports, wentThrough } from './merge-reports.js';
 import {
@@ -58,7 +58,7 @@ import { relocationOf } from './relocation.js';
 import { namesAsArguments } from './source-args.js';
 import { startRsync, type WaitingRsync } from './rsync-process.js';
 import { withRulesFile } from './rules-file.js';
-import { ComplaintReader, OUT_FORMAT, parseItemized, type Complaints } from './rsync-output.js';
+import { ComplaintReader, OUT_FORMAT, type Complaints } from './rsync-output.js';
 import { unpackTask, type PackedTask } from './packed-task.js';
 import { identify, Source, type RootIdentity } from './source.js';
 import { listUnwanted, removeUnwanted, withoutObstructed, type RuleRuns } from './spare-excluded.js';
@@ -131,16 +131,13 @@ const BROKEN_FILE = 11;
 const PUT_INTO_PARTIAL_DIR = 'failed verification -- update put into partial-dir';
 /** In the directories of one run; where more is doubtful, all of a directory is compared by content. */
 const MAX_DOUBTFUL = 10_000;
-/** Of a run that broke off so many files are told that were sent last. */
-const CUT_OFF_AT_MOST = 1_000;
-/** Of the names that have changed in directories so many are told at most. */
-const CHANGED_AT_MOST = 20_000;
 /** Of so many of them it is seen whether their times were set meanwhile. */
 const BACKDATED_AT_MOST = 20_000;
 /** ctimes come from a clock that lags by less than this. */
 const TICK_MS = 20;
-/** Names that are looked at in one turn of the event loop: some 1 ms. */
+/** Names that are looked at in one turn of the event loop: some 1 ms. Directories that are counted: as much. */
 const LOOKS_IN_A_TURN = 500;
+const COUNTS_IN_A_TURN = 20;
 /**
  * An rsync that waits reads its list byte by byte, a microsecond each (source-args.ts): for a longer one another rsync,
  * with the names as its arguments, is quicker from its start on. (200 names of 20 bytes: 19.4 ms by the one that waits, 21.5
@@ -155,8 +152,6 @@ const NO_DESTINATION = [3, 11];
 const LISTING: RunArgs = { deletes: false, compares: 'seconds', isWatched: false, rules: [], outFormat: OUT_FORMAT };
 /** A run that sends what has changed and deletes nothing. */
 const COPYING: RunArgs = { ...LISTING, compares: 'nanoseconds' };
-/** How often progress is told at most. */
-const PROGRESS_EVERY_MS = 200;
 
 // What has started this thread is urgent.
 takePriority('ordinary');
@@ -165,6 +160,9 @@ takePriority('ordinary');
 const MAX_STANDBYS = 8;
 /** Of this thread, by their keys. */
 const standbys = new Map<string, Standby>();
+
+/** What this thread knows of them, whichever remote they are sent to. */
+const fullDirectories = new FullDirectories();
 
 /** Gives up the connection that is kept ready for a remote, for others need it. Resolves with whether there was one. */
 export async function yieldStandby(key: string): Promise<boolean> {
@@ -306,11 +304,17 @@ async function sendLooks(
 
   const isWatched = survey.largest < WATCHED_BELOW_BYTES;
   const { sent } = context;
-  const isOurs = within(names);
+  const untold = new Set<RelativePath>();
   // What is missing may be a directory of partial files, which rsync protects in a run that makes them.
-  const resumes = !isWatched && [...names.values()].every((state) => state === 'there');
+  const isAllThere = [...names.values()].every((state) => state === 'there');
+  const resumes = !isWatched && isAllThere;
   const given: NamesToSend = {
     names,
+    // What appears in a full directory before rsync goes through it must be no excluded name.
+    full:
+      filter === undefined && isAllThere && reason === undefined && names.size >= MANY_NAMES
+        ? await fullAmong(source, names)
+        : new Set(),
     ...(task.known === undefined ? {} : { known: task.known }),
     runArgs: {
       deletes,
@@ -321,14 +325,17 @@ async function sendLooks(
       rules: [],
       outFormat: OUT_FORMAT,
     },
-    run: (names) =>
+    run: ({ full, ...run }) =>
       runTask(context, port, {
-        ...rsyncOf(names),
+        ...rsyncOf(run),
         isWatched,
-        isOurs,
-        ...(deletes || names.directory !== undefined ? { mustStandIn: guard.identity } : {}),
+        isOurs: full === undefined ? within(names) : eitherOf(within(names), within(full)),
+        ...(deletes || run.directory !== undefined || full !== undefined ? { mustStandIn: guard.identity } : {}),
         namesChanges: context.namesChanges === true,
         ...(sent === undefined ? {} : { onSent: (path) => sent.add(path) }),
+        ...(full === undefined
+          ? {}
+          : { onItem: (path) => names.has(path) || !full.has(parentOf(path)) || untold.add(path) }),
       }),
   };
   if (await bringOver(context, source, task, port)) return { ...NO_RUN, cancelled: true };
@@ -340,8 +347,34 @@ async function sendLooks(
     ...(resumes ? await dropParts(context, guard, source, report, port) : report),
     ...outcome,
     unsent: sent === undefined ? [] : survey.files.filter((path) => !sent.has(path)),
-    again: [...again, ...surveyAfter(source, withMissing(names, unwanted)), ...report.again],
+    again: [...again, ...surveyAfter(source, withMissing(names, unwanted)), ...report.again, ...tellOf(untold)],
   };
+}
+
+/**
+ * Who told of it may have it sent by now, too, and whichever is done last decides what the remote has; so it goes once more,
+ * by its content.
+ */
+function tellOf(untold: ReadonlySet<RelativePath>): Again[] {
+  return [...untold].map((path) => ({ path, scope: 'entry', gone: false, because: 'untold' }));
+}
+
+function eitherOf(
+  one: (path: RelativePath) => boolean,
+  other: (path: RelativePath) => boolean,
+): (path: RelativePath) => boolean {
+  return (path) => one(path) || other(path);
+}
+
+/** Those that hold nothing but some of the names, which are all there. */
+async function fullAmong(source: Source, names: EntriesSurvey['names']): Promise<Set<RelativePath>> {
+  const full = new Set<RelativePath>();
+  let counted = 0;
+  for (const [directory, { length }] of byDirectory(names.keys())) {
+    if (++counted % COUNTS_IN_A_TURN === 0) await setImmediate();
+    if (fullDirectories.isFull(directory, length, source, Date.now())) full.add(directory);
+  }
+  return full;
 }
 
 /** So that ten thousand names hold up other tasks of this thread for a moment only. */
@@ -381,6 +414,8 @@ function withMissing(names: EntriesSurvey['names'], unwanted: readonly Unwanted[
 
 interface NamesToSend {
   readonly names: ReadonlyMap<RelativePath, 'there' | 'missing'>;
+  /** Directories of which all names are among those. */
+  readonly full?: ReadonlySet<RelativePath>;
   /** A directory that the remote has: the run may begin there. */
   readonly known?: RelativePath;
   readonly runArgs: RunArgs;
@@ -395,6 +430,8 @@ interface NamesRun {
   readonly ready?: ReadyRsync;
   readonly directory?: RelativePath;
   readonly isHeardAtEnd?: boolean;
+  /** Directories that are named instead of the names in them. */
+  readonly full?: ReadonlySet<RelativePath>;
 }
 
 function rsyncOf({ list, ...run }: NamesRun): Omit<NamesRun, 'list'> & Pick<RsyncTask, 'input'> {
@@ -434,11 +471,31 @@ function isShort(paths: Iterable<RelativePath>): boolean {
 }
 
 async function sendCold(target: RemoteTarget, given: NamesToSend): Promise<RunReport> {
-  const { names, runArgs } = given;
-  const run = (cold: NamesRun): Promise<RunReport> => given.run({ ...cold, isHeardAtEnd: names.size >= MANY_NAMES });
-  const argsFor = (asArguments?: readonly string[]): string[] =>
-    entriesArgs(target, { ...runArgs, names: asArguments });
-  return (await sendFromKnown(target, { ...given, run })) ?? giveNames(names.keys(), argsFor, run);
+  const { names, full = new Set(), runArgs, run } = given;
+  const isByName = full.size === 0;
+  const argsFor = (there: RemoteTarget, asArguments?: readonly string[]): string[] =>
+    isByName
+      ? entriesArgs(there, { ...runArgs, names: asArguments })
+      : presentArgs(there, { ...runArgs, rules: temporaryRules(), names: asArguments });
+  const cold: ColdNames = {
+    ...given,
+    paths: [...contentsOf(full), ...[...names.keys()].filter((path) => isByName || !full.has(parentOf(path)))],
+    argsFor,
+    run: (names) => run({ ...names, isHeardAtEnd: given.names.size >= MANY_NAMES, ...(isByName ? {} : { full }) }),
+  };
+  const fromTop = (asArguments?: readonly string[]): string[] => argsFor(target, asArguments);
+  return (await sendFromKnown(target, cold)) ?? giveNames(cold.paths, fromTop, cold.run);
+}
+
+/** Names for an rsync of their own. */
+interface ColdNames extends Pick<NamesToSend, 'names' | 'known' | 'run'> {
+  /** As they are given to rsync: of a directory with a slash at its end the content. */
+  readonly paths: readonly string[];
+  readonly argsFor: (there: RemoteTarget, asArguments?: readonly string[]) => readonly string[];
+}
+
+function contentsOf(directories: Iterable<RelativePath>): string[] {
+  return [...directories].map((path) => (path === ROOT ? ROOT : `${path}/`));
 }
 
 /**
@@ -447,18 +504,17 @@ async function sendCold(target: RemoteTarget, given: NamesToSend): Promise<RunRe
  */
 async function sendFromKnown(
   target: RemoteTarget,
-  { names, known, runArgs, run }: NamesToSend,
+  { names, paths, known, argsFor, run }: ColdNames,
 ): Promise<RunReport | undefined> {
   if (known === undefined || names.size < MANY_NAMES) return undefined;
   const there = targetIn(target, known);
   // A missing directory is named instead of all that was in it.
-  const paths = [...names.keys()];
   if (there === undefined || !paths.every((path) => isBelow(path, known))) return undefined;
   const asArguments = namesAsArguments(paths.map((path) => path.slice(known.length + 1)));
   if (asArguments === undefined) return undefined;
   const report = await run({
-    args: entriesArgs(there, { ...runArgs, names: asArguments }),
-    shownArgs: entriesArgs(there, runArgs),
+    args: argsFor(there, asArguments),
+    shownArgs: argsFor(there),
     directory: known,
   });
   const isMissingThere = report.exitCode !== null && NO_DESTINATION.includes(report.exitCode);
@@ -1015,10 +1071,8 @@ function runInDirectories(
   { argsFor, ...task }: DirectoriesTask,
 ): Promise<RunReport> {
   const isRecursive = looks[0]?.scope === 'subtree';
-  // By their content: a slash at the end.
-  const contents = looks.map(({ path }) => (path === ROOT ? ROOT : `${path}/`));
   return giveNames(
-    contents,
+    contentsOf(looks.map(({ path }) => path)),
     (names) => argsFor(isRecursive, names),
     (given) => runTask(context, port, { ...task, ...rsyncOf(given), isOurs: withinLooks(looks) }),
   );
@@ -1045,7 +1099,7 @@ interface ReadyRsync {
   readonly directory: PinnedDirectory;
 }
 
-interface RsyncTask {
+interface RsyncTask extends WhoHears {
   readonly args: readonly string[];
   /** What the log shows instead: thousands of names tell nobody anything. */
   readonly shownArgs?: readonly string[];
@@ -1064,10 +1118,6 @@ interface RsyncTask {
   readonly isWatched?: boolean;
   /** The directory in which rsync must stand, because what it does not find there it deletes. */
   readonly mustStandIn?: RootIdentity;
-  readonly namesChanges?: boolean;
-  readonly onSent?: (path: RelativePath) => unknown;
-  readonly onCreated?: (path: RelativePath) => unknown;
-  readonly onExtra?: (path: RelativePath, isDirectory: boolean) => void;
 }
 
 interface DirectoriesTask extends Omit<RsyncTask, 'args' | 'shownArgs' | 'input' | 'isOurs'> {
@@ -1102,12 +1152,9 @@ async function runTask(
     ready?.rsync ??
     startRsync({ command: [program, ...programArgs], cwd: posix.join(cwd, decode(directory)), isHeardAtEnd });
   const source = new Source(root);
-  const sentLast: RelativePath[] = [];
-  const changed: RelativePath[] = [];
-  let changes = 0;
-  let filesSent = 0;
-  let bytesSent = 0;
-  let toldAt = startedAt;
+  const items = new ItemReader(directory, told, (progress) => {
+    port.postMessage(progress);
+  });
   const complaints = new ComplaintReader({
     sourceRoot: root,
     modulePrefix: modulePrefixOf(target),
@@ -1131,26 +1178,8 @@ async function runTask(
     input: isAstray ? [] : input,
     ...(isWatched ? { silenceMs: SILENCE_MS } : {}),
     onLine(line) {
-      const item = parseItemized(line);
-      if (item === undefined) {
-        // Some complaints come on standard output: "cannot delete non-empty directory: x" (3.5.0).
-        complain(line);
-        return;
-      }
-      const path = pathIn(directory, item.path);
-      if (item.isDeletion) told.onExtra?.(path, item.isDirectory);
-      if (item.isCreated) told.onCreated?.(path);
-      if (told.namesChanges === true && item.isChanged && ++changes <= CHANGED_AT_MOST) changed.push(path);
-      if (!item.isSentFile) return;
-      told.onSent?.(path);
-      if (sentLast.length >= 2 * CUT_OFF_AT_MOST) sentLast.splice(0, CUT_OFF_AT_MOST);
-      sentLast.push(path);
-      filesSent++;
-      bytesSent += item.length;
-      const now = performance.now();
-      if (now - toldAt < PROGRESS_EVERY_MS) return;
-      toldAt = now;
-      port.postMessage({ filesSent, bytesSent } satisfies RunProgress);
+      // Some complaints come on standard output: "cannot delete non-empty directory: x" (3.5.0).
+      if (!items.read(line)) complain(line);
     },
     onErrorLine: complain,
   });
@@ -1168,11 +1197,11 @@ async function runTask(
     ...(isAstray ? { refused: REPLACED } : {}),
     cancelled: signal.aborted,
     ...said,
-    changed,
-    unnamed: changes - changed.length,
-    cutOff: [...(cameToItsEnd(exit) ? [] : sentLast.slice(-CUT_OFF_AT_MOST)), ...partsKept({ ...said, sentTwice })],
-    filesSent,
-    bytesSent,
+    changed: items.changed,
+    unnamed: items.unnamed,
+    cutOff: [...(cameToItsEnd(exit) ? [] : items.sentLast()), ...partsKept({ ...said, sentTwice })],
+    filesSent: items.filesSent,
+    bytesSent: items.bytesSent,
     durationMs: performance.now() - startedAt,
     command: [rsync, ...shownArgs],
   };

@@ -40,6 +40,8 @@ export interface ModelTransportOptions {
   readonly faults: () => number;
   /** Counts faults that struck. */
   readonly onFault: (fault: Fault) => void;
+  /** A run has sent names that it was not given. */
+  readonly onUntold?: () => void;
 }
 
 const filter = createFilter({ excludes: [], patterns: [] });
@@ -117,12 +119,27 @@ export class ModelTransport implements Transport {
     switch (task.kind) {
       case 'entries': {
         const { names, again } = surveyEntries(disk, task.looks, task.largeBytes === 0 ? 0 : LARGE);
+        const full = random.chance(0.5) ? this.#fullAmong(names) : [];
         yield;
+        for (let pause = full.length > 0 ? random.below(6) : 0; pause > 0; pause--) yield;
+        // What has appeared in them since goes along.
+        const inFull = full.flatMap((directory) => disk.children(directory).map(({ path }) => path));
+        const byName = [...names.keys()].filter((path) => !full.includes(parentOf(path)));
         const ended = yield* this.#send(
-          [...names.keys()].map((path) => [path, disk.look(path).kind]),
+          [...inFull, ...byName].map((path) => [path, disk.look(path).kind]),
           fault,
         );
-        return { ...ended, again: [...again, ...surveyAfter(disk, names), ...ended.again] };
+        const untold = inFull.filter((path) => !names.has(path));
+        if (untold.length > 0) this.#options.onUntold?.();
+        return {
+          ...ended,
+          again: [
+            ...again,
+            ...surveyAfter(disk, names),
+            ...ended.again,
+            ...untold.map((path) => ({ path, scope: 'entry', gone: false, because: 'untold' }) as const),
+          ],
+        };
       }
       case 'trees': {
         const { directories, again } = surveyTrees(disk, task.looks);
@@ -156,6 +173,14 @@ export class ModelTransport implements Transport {
         return report({ extras: found.result().names, again });
       }
     }
+  }
+
+  /** The directories that hold nothing but names of the run, when all of them are there. */
+  #fullAmong(names: ReadonlyMap<RelativePath, 'there' | 'missing'>): RelativePath[] {
+    if ([...names.values()].includes('missing')) return [];
+    return [...new Set([...names.keys()].map(parentOf))].filter(
+      (directory) => directory !== ROOT && this.#options.disk.children(directory).every(({ path }) => names.has(path)),
+    );
   }
 
   #extras(

@@ -23,7 +23,7 @@ const SEEDS = 2_000;
 const STEPS = 250;
 const NAMES = ['a', 'b', 'c', 'd'];
 
-type Event = Fault | 'overflow' | 'resync' | 'crash';
+type Event = Fault | 'overflow' | 'resync' | 'crash' | 'untold';
 
 interface Outcome {
   readonly disk: string[];
@@ -63,6 +63,9 @@ async function live(seed: number): Promise<Outcome> {
     random,
     faults: () => faultChance,
     onFault: count,
+    onUntold: () => {
+      count('untold');
+    },
   });
   const start = (journal: MemoryJournal): Service => {
     const replica = new Replica({
@@ -280,6 +283,7 @@ describe('the core', () => {
     // A test in which no fault happened proves nothing.
     for (const fault of [...FAULTS, 'overflow', 'resync', 'crash'])
       expect(total.get(fault), fault).toBeGreaterThan(100);
+    expect(total.get('untold'), 'untold').toBeGreaterThan(10);
   });
 
   it('loses changes when overlapping paths may be in flight together: the rule is needed, and the test sees it', async () => {

@@ -2183,6 +2183,52 @@ test('what has just left the flight is told to have landed: nobody can ask in be
   expect(bench.landings.map(({ looks }) => looks.map(({ path }) => path))).toEqual([['a']]);
 });
 
+describe('a name that was sent with its directory, before anybody told of it,', () => {
+  test('is sent once more, by its content, however the run has ended', async () => {
+    for (const ending of [{}, UNREACHABLE, REJECTED]) {
+      const bench = new Bench();
+      await bench.mark('d/a');
+      await bench.end({ ...ending, again: [again('untold', 'd/x')] });
+      await bench.advance(60_000);
+      expect((await bench.drain()).join(' ')).toContain('>d/x');
+      bench.expectInSync();
+    }
+  });
+
+  test('is not forgotten when the service is killed between its own run and the end of that one', async () => {
+    const bench = new Bench();
+    await bench.mark('d/a');
+    await bench.advance(NEXT_LANE_MS);
+    await bench.mark('d/x', '-d/y', 'e/z');
+    expect(bench.running).toEqual(['entries d/a', 'entries -d/y d/x e/z']);
+    await bench.end({}, 1);
+    const next = await bench.crash();
+    expect(next.running).toEqual(['entries ->d/y >d/x', 'entries >d/a']);
+  });
+
+  test('is forgotten when that one has ended without it', async () => {
+    const bench = new Bench();
+    await bench.mark('d/a');
+    await bench.advance(NEXT_LANE_MS);
+    await bench.mark('d/x');
+    await bench.end({}, 1);
+    await bench.end();
+    bench.expectInSync();
+    expect((await bench.crash()).running).toEqual([]);
+  });
+
+  test('may be on the remote as it was, where nobody knows how that one has ended', async () => {
+    const bench = new Bench();
+    await bench.mark('d/a');
+    await bench.advance(NEXT_LANE_MS);
+    await bench.mark('d/x');
+    await bench.end({}, 1);
+    await bench.transport.run().break(new Error('the thread ended'));
+    await bench.advance(60_000);
+    expect(bench.running).toEqual(['entries >d/x d/a']);
+  });
+});
+
 describe('names by the thousand', () => {
   const NAMES = Array.from({ length: 3_500 }, (_, index) => `d/${index}`);
 
