@@ -144,7 +144,7 @@ const COUNTS_IN_A_TURN = 20;
  * by a new one; 500: 39.6 and 34.0.)
  */
 const READY_AT_MOST_BYTES = 6 * 1024;
-/** So many names pay for a run that begins in the directory which the remote has, and for a file of what rsync says of them. */
+/** So many names pay for a run that begins in the directory which the remote has, for a file of what rsync says, for full directories. */
 const MANY_NAMES = 200;
 /** rsync(1): "Errors selecting input/output files, dirs" and "Error in file I/O": what it says of a destination that is not there. */
 const NO_DESTINATION = [3, 11];
@@ -329,7 +329,7 @@ async function sendLooks(
       runTask(context, port, {
         ...rsyncOf(run),
         isWatched,
-        isOurs: full === undefined ? within(names) : eitherOf(within(names), within(full)),
+        isOurs: within({ has: (path) => names.has(path) || full?.has(path) === true }),
         ...(deletes || run.directory !== undefined || full !== undefined ? { mustStandIn: guard.identity } : {}),
         namesChanges: context.namesChanges === true,
         ...(sent === undefined ? {} : { onSent: (path) => sent.add(path) }),
@@ -357,13 +357,6 @@ async function sendLooks(
  */
 function tellOf(untold: ReadonlySet<RelativePath>): Again[] {
   return [...untold].map((path) => ({ path, scope: 'entry', gone: false, because: 'untold' }));
-}
-
-function eitherOf(
-  one: (path: RelativePath) => boolean,
-  other: (path: RelativePath) => boolean,
-): (path: RelativePath) => boolean {
-  return (path) => one(path) || other(path);
 }
 
 /** Those that hold nothing but some of the names, which are all there. */

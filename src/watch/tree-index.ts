@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import { Hint } from '../core/hint.js';
 import type { Filter } from '../core/filter.js';
-import { join, nameOf, ROOT, type RelativePath } from '../core/relative-path.js';
+import { join, nameOf, parentOf, ROOT, type RelativePath } from '../core/relative-path.js';
 
 /**
  * What a tree looked like when it was last told of: inode and ctime of every name, some 160 bytes each. Comparing finds
@@ -55,7 +55,7 @@ export class TreeIndex {
 
   /** What is being told of a name that is not a directory, by somebody else: no need to tell it again. */
   note({ path, inode, ctimeMs }: Sighting): void {
-    const parent = this.find(path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : ROOT);
+    const parent = this.find(parentOf(path));
     if (parent?.children === undefined || parent.children.get(nameOf(path))?.children !== undefined) return;
     if (inode === 0) this.bury(parent, nameOf(path));
     else parent.children.set(nameOf(path), fileEntry(inode, this.settled(ctimeMs)));
