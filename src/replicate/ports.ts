@@ -85,10 +85,9 @@ export interface Again {
   readonly scope: Scope;
   readonly gone: boolean;
   /**
-   * Why: `large` files go alone; `doubtful` ones were compared by a time that does not tell; an `untold` one was sent with
-   * the directory that it is in, before anybody told of it. All but `large` go at once.
+   * Why: `large` files go alone; `doubtful` ones were compared by a time that does not tell. All but `large` go at once.
    */
-  readonly because: 'large' | 'vanished' | 'reappeared' | 'retyped' | 'divided' | 'doubtful' | 'untold';
+  readonly because: 'large' | 'vanished' | 'reappeared' | 'retyped' | 'divided' | 'doubtful';
 }
 
 /** One thing that rsync complained about, with the path it named when one could be read from the text. */
@@ -141,11 +140,16 @@ export interface RunReport {
   readonly unnamed: number;
   /** `entries` with `-u` in the params: files that are there and were not sent: equal, or newer on the remote. */
   readonly unsent: readonly RelativePath[];
+  /**
+   * `entries`: directories that were sent as a whole, in which a name may have come or gone meanwhile: the remote may have it as
+   * it was at any moment since.
+   */
+  readonly unquiet: readonly RelativePath[];
   /** Inodes of files that have more than one name and were looked at; not of a full resync. */
   readonly linked: readonly number[];
   /**
-   * Files of which a part may have been left on the remote: those that were sent last by a run that broke off, and those
-   * that changed while they were sent.
+   * Files of which a part may have been left on the remote: those that were sent last by a run that broke off, or all where
+   * it did not say which it sent, and those that changed while they were sent.
    */
   readonly cutOff: readonly RelativePath[];
   /** `newer`: the files that stay as they are on the remote. */
@@ -176,6 +180,7 @@ export const NO_RUN: RunReport = {
   changed: [],
   unnamed: 0,
   unsent: [],
+  unquiet: [],
   cutOff: [],
   linked: [],
   newer: [],

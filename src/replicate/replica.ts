@@ -167,7 +167,7 @@ const JUDGE_AFTER_MS = 10_000;
 /** What could not be read, while nothing is known to fail, is looked at again: it was being changed. */
 const UNREAD_AGAIN: Backoff = { firstMs: 5_000, maxMs: 10 * 60_000 };
 /** Why a place is looked at again of which times tell nothing. */
-const COMPARED_BY_CONTENT: ReadonlySet<Again['because']> = new Set(['doubtful', 'reappeared', 'untold']);
+const COMPARED_BY_CONTENT: ReadonlySet<Again['because']> = new Set(['doubtful', 'reappeared']);
 /** Names that others have sent while a run goes on, by themselves. */
 const MAX_OVERTAKEN = 10_000;
 /** Places in one run that looks for partial files, and of those in all. */
@@ -196,8 +196,8 @@ interface Batch extends FlyingBatch {
   readonly waitsFor: readonly Promise<void>[];
   run: Run | undefined;
   /**
-   * What others have sent meanwhile in the directories of this one. It may have sent it as well, as it was before, without
-   * being told to (`untold`), so until it has ended it is not known that the remote has it.
+   * What others have sent meanwhile in the directories of this one. It may have sent it as well, as it was before, with the
+   * whole directory (`RunReport.unquiet`), so until it has ended it is not known that the remote has it.
    */
   overtaken: DirtySet | undefined;
   /** Resolves when the batch is settled and no longer in flight. */
@@ -776,27 +776,28 @@ export class Replica implements JournalSource {
     this.#options.onLanded?.({ remote: this.name, isWell, looks, changed, unnamed, again });
   }
 
-  /** Notes what was sent while another run goes on in the same directory. */
+  /** Notes what was sent while other runs go on in the same directory. */
   #overtake(batch: Batch, looks: readonly DirtyPath[]): void {
     let directory: RelativePath | undefined;
-    let slower: Batch | undefined;
+    let slower: readonly Batch[] = [];
     for (const look of looks) {
       const parent = parentOf(look.path);
       if (parent !== directory) {
         directory = parent;
-        slower = [...this.#batches].find(
+        slower = [...this.#batches].filter(
           (other) => other !== batch && other.kind === 'entries' && this.#inFlight.looksIn(parent, other),
         );
       }
-      if (slower === undefined) continue;
-      slower.overtaken ??= new DirtySet({
-        maxMarks: MAX_OVERTAKEN,
-        onChanged: (path) => {
-          this.#section.changed(path);
-        },
-      });
-      // What is below a directory was not sent with it.
-      slower.overtaken.mark({ ...look, scope: 'entry', moved: true });
+      for (const other of slower) {
+        other.overtaken ??= new DirtySet({
+          maxMarks: MAX_OVERTAKEN,
+          onChanged: (path) => {
+            this.#section.changed(path);
+          },
+        });
+        // What is below a directory was not sent with it.
+        other.overtaken.mark({ ...look, scope: 'entry', moved: true });
+      }
     }
   }
 
@@ -830,7 +831,7 @@ export class Replica implements JournalSource {
       }
     } catch (error) {
       // The way to the remote broke, not the remote: treated alike, for nothing was settled.
-      report = failedToRun(error);
+      report = { ...failedToRun(error), unquiet: isByName(batch) ? batch.looks.map(({ path }) => parentOf(path)) : [] };
     }
     learn?.(report.exitCode === 0 && report.filesSent > 0);
     if (report.exitCode !== 0) this.#known.forget();
@@ -999,6 +1000,7 @@ export class Replica implements JournalSource {
     if ('reason' in verdict) this.#lastError = { at: now, reason: verdict.reason };
     for (const path of report.cutOff)
       this.#sweeps.mark({ path, scope: 'entry', gone: false, alone: false, since: now });
+    this.#markOvertaken(batch, new Set(report.unquiet));
     if (batch.kind === 'sweep') {
       if (!isDone(verdict)) for (const look of batch.looks) this.#sweeps.mark(look);
       return;
@@ -1008,12 +1010,7 @@ export class Replica implements JournalSource {
       case 'unreachable':
       case 'rejected':
       case 'refused':
-        this.#markAgain(batch, [...batch.looks, ...(batch.overtaken ?? [])]);
-        this.#lookAgain(
-          batch,
-          report.again.filter(({ because }) => because === 'untold'),
-          now,
-        );
+        this.#markAgain(batch, batch.looks);
         return;
       case 'partial':
         this.#settlePartial(batch, verdict, report, now);
@@ -1185,6 +1182,21 @@ export class Replica implements JournalSource {
     const dirty = batch.kind === 'resync' ? this.#resyncPieces : this.#changes;
     for (const look of looks) dirty.mark(look);
     this.#keepMoves(batch);
+  }
+
+  /**
+   * In directories which the batch may have sent as they were at any moment since it began: what others have sent there
+   * meanwhile, or are sending. Which of the two the remote was left with is not known, so it goes once more, by its content.
+   */
+  #markOvertaken(batch: Batch, unquiet: ReadonlySet<RelativePath>): void {
+    if (unquiet.size === 0) return;
+    for (const mark of batch.overtaken ?? [])
+      if (mark.scope !== 'entry' || unquiet.has(parentOf(mark.path))) this.#changes.mark(mark);
+    for (const other of this.#batches) {
+      if (other === batch || other.kind === 'sweep') continue;
+      for (const look of other.looks)
+        if (unquiet.has(parentOf(look.path))) this.#changes.mark({ ...look, scope: 'entry', moved: true });
+    }
   }
 
   #keepMoves({ moved }: Batch): void {

@@ -18,7 +18,10 @@ export interface DirectoryFound {
   readonly id: string;
   /** What it takes on the disk, which grows with the names in it: ext4 says a multiple of 4096, tmpfs 20 a name. */
   readonly bytes: number;
-  /** When a name in it last came or went: milliseconds since 1970. */
+  /**
+   * Its ctime, milliseconds since 1970: a name in it came or went then, or its own attributes were set. Its mtime may be set to
+   * any time afterwards, as tar does.
+   */
   readonly changedMs: number;
 }
 
@@ -32,6 +35,8 @@ const NAME_AT_MOST_BYTES = 256;
  * twice, the first time as it is then.
  */
 const QUIET_MS = 50;
+/** ctimes come from a clock that lags by less than this. */
+const TICK_MS = 20;
 /** So many counts are remembered. */
 const MAX_COUNTS = 10_000;
 
@@ -40,15 +45,22 @@ export class FullDirectories {
   readonly #counts = new Map<string, { readonly changedMs: number; readonly names: number }>();
 
   /**
-   * Whether so many names, all of which were there a moment ago, are all that the directory holds. Never of the root, whose
-   * own attributes would go along.
+   * The directory as it is now, if so many names, all of which were there at `seenMs` or later, are all that it holds. Never
+   * the root, whose own attributes would go along. Times are milliseconds since 1970.
    */
-  isFull(path: RelativePath, names: number, disk: Directories, nowMs: number): boolean {
-    if (path === ROOT || names < WORTH_A_LOOK) return false;
+  findFull(
+    path: RelativePath,
+    names: number,
+    disk: Directories,
+    { seenMs, nowMs }: { readonly seenMs: number; readonly nowMs: number },
+  ): DirectoryFound | undefined {
+    if (path === ROOT || names < WORTH_A_LOOK) return undefined;
     const found = disk.directory(path);
-    if (found === undefined || found.changedMs > nowMs - QUIET_MS) return false;
-    if (found.bytes > SMALL_BYTES + names * NAME_AT_MOST_BYTES) return false;
-    return this.#count(path, found, disk) === names;
+    if (found === undefined || found.changedMs > nowMs - QUIET_MS) return undefined;
+    // It may hold another name by now instead of one of these.
+    if (found.changedMs > seenMs - TICK_MS) return undefined;
+    if (found.bytes > SMALL_BYTES + names * NAME_AT_MOST_BYTES) return undefined;
+    return this.#count(path, found, disk) === names ? found : undefined;
   }
 
   #count(path: RelativePath, { id, changedMs }: DirectoryFound, disk: Directories): number | undefined {
@@ -59,6 +71,14 @@ export class FullDirectories {
     if (names !== undefined) this.#counts.set(id, { changedMs, names });
     return names;
   }
+}
+
+/** Those in which a name may have come or gone since. */
+export function unquietAmong(found: ReadonlyMap<RelativePath, DirectoryFound>, disk: Directories): RelativePath[] {
+  return [...found].flatMap(([path, { id, changedMs }]) => {
+    const now = disk.directory(path);
+    return now?.id === id && now.changedMs === changedMs ? [] : [path];
+  });
 }
 
 /** The names of each directory, in the order in which they come. */

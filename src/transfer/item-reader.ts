@@ -6,8 +6,6 @@ import { parseItemized } from './rsync-output.js';
 export interface WhoHears {
   /** Names that have changed are kept (`ItemReader.changed`). */
   readonly namesChanges?: boolean;
-  /** Each name of which rsync says that it did something to it. */
-  readonly onItem?: (path: RelativePath) => unknown;
   readonly onSent?: (path: RelativePath) => unknown;
   readonly onCreated?: (path: RelativePath) => unknown;
   readonly onExtra?: (path: RelativePath, isDirectory: boolean) => void;
@@ -54,8 +52,7 @@ export class ItemReader {
     const item = parseItemized(line);
     if (item === undefined) return false;
     const path = pathIn(this.#directory, item.path);
-    const { namesChanges, onItem, onSent, onCreated, onExtra } = this.#hears;
-    onItem?.(path);
+    const { namesChanges, onSent, onCreated, onExtra } = this.#hears;
     if (item.isDeletion) onExtra?.(path, item.isDirectory);
     if (item.isCreated) onCreated?.(path);
     if (namesChanges === true && item.isChanged && ++this.#changes <= CHANGED_AT_MOST) this.changed.push(path);

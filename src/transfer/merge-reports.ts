@@ -18,6 +18,7 @@ export function mergeReports(first: RunReport, second: RunReport): RunReport {
     changed: [...first.changed, ...second.changed],
     unnamed: first.unnamed + second.unnamed,
     unsent: [...first.unsent, ...second.unsent],
+    unquiet: [...first.unquiet, ...second.unquiet],
     cutOff: [...first.cutOff, ...second.cutOff],
     newer: [...first.newer, ...second.newer],
     linked: [...first.linked, ...second.linked],

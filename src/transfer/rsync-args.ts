@@ -77,8 +77,11 @@ export interface RunArgs {
   readonly spares?: boolean;
   /** `--filter`-like rules for what rsync finds by itself. */
   readonly rules: readonly string[];
-  /** Itemized changes, length and name: read back by `parseItemized` (rsync-output.ts). */
-  readonly outFormat: string;
+  /**
+   * Itemized changes, length and name: read back by `parseItemized` (rsync-output.ts). Without it rsync says that it begins, and
+   * how much it has sent (`counts`), and no name.
+   */
+  readonly outFormat?: string | undefined;
   /** The names as arguments (source-args.ts); without them they come as a list on standard input. */
   readonly names?: readonly string[] | undefined;
 }
@@ -87,7 +90,7 @@ export interface RunArgs {
 export function entriesArgs(target: RemoteTarget, run: RunArgs): string[] {
   const missing = run.deletes ? ['--delete-missing-args', ...force(run)] : ['--ignore-missing-args'];
   const options = ['--no-r', '-d', ...missing, ...resuming(target, run), ...precision(target, run)];
-  return rsyncArgs(target, run, [...options, run.outFormat]);
+  return rsyncArgs(target, run, options);
 }
 
 /**
@@ -104,7 +107,7 @@ export function presentArgs(target: RemoteTarget, run: RunArgs): string[] {
     ...resuming(target, run),
     ...precision(target, run),
   ];
-  return rsyncArgs(target, run, [...options, run.outFormat, ...run.rules]);
+  return rsyncArgs(target, run, [...options, ...run.rules]);
 }
 
 function force({ spares = false }: RunArgs): string[] {
@@ -120,7 +123,7 @@ function force({ spares = false }: RunArgs): string[] {
 export function deletionArgs(target: RemoteTarget, run: RunArgs, rulesFile: string): string[] {
   const rules = ['--filter=!', '--from0', `--filter=. ${rulesFile}`];
   const deleting = ['--delete', '--force', '--ignore-errors', '--existing', '--ignore-existing'];
-  return rsyncArgs(target, run, [...rules, '--no-r', '-d', ...deleting, run.outFormat]);
+  return rsyncArgs(target, run, [...rules, '--no-r', '-d', ...deleting]);
 }
 
 /** Lists what the same would delete; changes nothing. */
@@ -136,7 +139,6 @@ export function treesArgs(target: RemoteTarget, recursive: boolean, run: RunArgs
     ...ask,
     ...resuming(target, run),
     ...precision(target, run),
-    run.outFormat,
     ...keepingPartials(target),
     ...run.rules,
   ]);
@@ -171,7 +173,7 @@ export function relocationArgs(target: RemoteTarget, run: RunArgs, place: Reloca
     '-d',
     ...precision(target, run),
     `--copy-dest=${basis}`,
-    run.outFormat,
+    ...saying(run),
     ...from,
     destinationOf({ ...target, name: posix.join(target.name, source) }),
   ];
@@ -185,7 +187,6 @@ export function extrasArgs(target: RemoteTarget, recursive: boolean, run: RunArg
     '--delete',
     '--existing',
     '--ignore-existing',
-    run.outFormat,
     ...keepingPartials(target),
     ...run.rules,
   ]);
@@ -202,7 +203,7 @@ const TEMPORARY_PATTERN = `.*.${'[A-Za-z0-9]'.repeat(6)}`;
 export function leftoversArgs(target: RemoteTarget, recursive: boolean, run: RunArgs): string[] {
   const atRisk = [`${PARTIAL_DIR}/`, `${PARTIAL_DIR}/**`, TEMPORARY_PATTERN].map((pattern) => `--filter=R ${pattern}`);
   const rules = ['--filter=!', ...atRisk, '--filter=P *', '--filter=S */', '--filter=H *'];
-  const listing = ['-n', ...depth(recursive), '--delete', '--existing', '--ignore-existing', run.outFormat];
+  const listing = ['-n', ...depth(recursive), '--delete', '--existing', '--ignore-existing'];
   return rsyncArgs(target, run, [...listing, ...rules]);
 }
 
@@ -246,7 +247,7 @@ function precision({ params }: RemoteTarget, { compares }: RunArgs): string[] {
 
 /** Lists which of the files given on standard input would be sent if `-u` did not keep what is newer; changes nothing. */
 export function newerArgs(target: RemoteTarget, run: RunArgs): string[] {
-  const options = ['-n', '--no-r', '-d', '--existing', '--ignore-missing-args', run.outFormat];
+  const options = ['-n', '--no-r', '-d', '--existing', '--ignore-missing-args'];
   return rsyncArgs(withoutUpdate(target), run, options);
 }
 
@@ -268,14 +269,19 @@ function rsyncArgs(target: RemoteTarget, run: RunArgs, options: readonly string[
   return [
     ...target.params,
     ...connectionArgs(target, run.isWatched),
-    // In plain digits, whatever the params say about them.
-    ...(run.counts === true ? ['--info=stats2', '--no-h'] : []),
+    ...saying(run),
     // The user's -r must not recurse into listed names, and names are relative to the root: both come after the params.
     ...options,
     '-R',
     ...(run.names ?? LIST_ON_STDIN),
     destinationOf(target),
   ];
+}
+
+/** What rsync says on standard output. Numbers in plain digits, and no names of its own accord, whatever the params say. */
+function saying({ outFormat, counts = false }: RunArgs): string[] {
+  const words = [...(counts ? ['stats2'] : []), ...(outFormat === undefined ? ['flist1', 'name0'] : [])];
+  return [...(words.length === 0 ? [] : [`--info=${words.join(',')}`, '--no-h']), outFormat ?? '--no-i'];
 }
 
 function connectionArgs(target: RemoteTarget, isWatched: boolean): string[] {

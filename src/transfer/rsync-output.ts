@@ -78,7 +78,12 @@ export interface ComplaintContext {
   readonly onlyCompares?: boolean;
 }
 
-export type Complaints = Pick<RunReport, 'complaints' | 'messages' | 'extraneous' | 'unreadable' | 'names'> & {
+export type Complaints = Pick<
+  RunReport,
+  'complaints' | 'messages' | 'extraneous' | 'unreadable' | 'names' | 'filesSent' | 'bytesSent'
+> & {
+  /** It came to the remote, and began to look at its names; told by a run without `OUT_FORMAT`. */
+  readonly hasBegun: boolean;
   /** Files that changed while they were sent, so that rsync sends them again in the same run; bounded. */
   readonly sentTwice: readonly RelativePath[];
 };
@@ -92,7 +97,9 @@ export function parseComplaints(lines: Iterable<string>, context: ComplaintConte
 
 /** `--info=stats2`, and what `-v` says at the end. Names: directories and the destination itself are among them. */
 const STATISTICS =
-  /^(?:Number of (?:files: (\d+)|created files|deleted files|regular files transferred)|Total (?:file size|transferred file size|bytes sent|bytes received):|(?:Literal|Matched) data:|File list (?:size|generation time|transfer time):|sent [\d,.KMGT]+ bytes |total size is )/;
+  /^(?:Number of (?:files: (?<names>\d+)|created files|deleted files|regular files transferred: (?<files>\d+))|Total (?:transferred file size: (?<bytes>\d+)|file size:|bytes sent:|bytes received:)|(?:Literal|Matched) data:|File list (?:size|generation time|transfer time):|sent [\d,.KMGT]+ bytes |total size is )/;
+/** `--info=flist1`: of a list that is sent as a whole, and of one that is sent as it grows. */
+const BEGINS = /^(?:building file list \.\.\.|sending incremental file list$)/;
 /** Also where deleting is only asked for (3.5.0 and 3.2.7, on standard error or output): what is extra is then not told. */
 const UNREADABLE = 'IO error encountered -- skipping file deletion';
 
@@ -120,6 +127,9 @@ export class ComplaintReader {
   #extraneous = 0;
   #unreadable = false;
   #names = 0;
+  #filesSent = 0;
+  #bytesSent = 0;
+  #hasBegun = false;
 
   constructor(context: ComplaintContext) {
     this.#context = context;
@@ -142,7 +152,14 @@ export class ComplaintReader {
     }
     const statistics = STATISTICS.exec(bytes);
     if (statistics !== null) {
-      this.#names = Number(statistics[1] ?? this.#names);
+      const { names, files, bytes } = statistics.groups ?? {};
+      this.#names = Number(names ?? this.#names);
+      this.#filesSent = Number(files ?? this.#filesSent);
+      this.#bytesSent = Number(bytes ?? this.#bytesSent);
+      return;
+    }
+    if (BEGINS.test(bytes)) {
+      this.#hasBegun = true;
       return;
     }
     const again = SENT_AGAIN.exec(bytes);
@@ -168,6 +185,9 @@ export class ComplaintReader {
       extraneous: this.#extraneous,
       unreadable: this.#unreadable,
       names: this.#names,
+      filesSent: this.#filesSent,
+      bytesSent: this.#bytesSent,
+      hasBegun: this.#hasBegun,
       sentTwice: this.#sentTwice,
     };
   }

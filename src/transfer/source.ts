@@ -151,7 +151,7 @@ export class Source implements Disk, Directories, GuardedSource {
   directory(path: RelativePath): DirectoryFound | undefined {
     const stats = lstatOf(this.#pathOf(path));
     if (stats === undefined || stats === 'unknown' || !stats.isDirectory()) return undefined;
-    return { id: `${stats.dev}:${stats.ino}`, bytes: stats.size, changedMs: stats.mtimeMs };
+    return { id: `${stats.dev}:${stats.ino}`, bytes: stats.size, changedMs: stats.ctimeMs };
   }
 
   countNames(path: RelativePath): number | undefined {

@@ -33,7 +33,7 @@ import {
   type DeletesBy,
   type DeletionRun,
 } from './delete-rules.js';
-import { byDirectory, FullDirectories } from './full-directories.js';
+import { byDirectory, FullDirectories, unquietAmong, type DirectoryFound } from './full-directories.js';
 import { ItemReader, type WhoHears } from './item-reader.js';
 import { isLeftover, leftoverPlaces, partialDirOf } from './leftovers.js';
 import { cameToItsEnd, mergeReports, wentThrough } from './merge-reports.js';
@@ -58,7 +58,7 @@ import { relocationOf } from './relocation.js';
 import { namesAsArguments } from './source-args.js';
 import { startRsync, type WaitingRsync } from './rsync-process.js';
 import { withRulesFile } from './rules-file.js';
-import { ComplaintReader, OUT_FORMAT, type Complaints } from './rsync-output.js';
+import { ComplaintReader, OUT_FORMAT } from './rsync-output.js';
 import { unpackTask, type PackedTask } from './packed-task.js';
 import { identify, Source, type RootIdentity } from './source.js';
 import { listUnwanted, removeUnwanted, withoutObstructed, type RuleRuns } from './spare-excluded.js';
@@ -144,7 +144,7 @@ const COUNTS_IN_A_TURN = 20;
  * by a new one; 500: 39.6 and 34.0.)
  */
 const READY_AT_MOST_BYTES = 6 * 1024;
-/** So many names pay for a run that begins in the directory which the remote has, for a file of what rsync says, for full directories. */
+/** So many names pay for a run that begins in the directory which the remote has, for what rsync says of them in sum or in a file, for full directories. */
 const MANY_NAMES = 200;
 /** rsync(1): "Errors selecting input/output files, dirs" and "Error in file I/O": what it says of a destination that is not there. */
 const NO_DESTINATION = [3, 11];
@@ -287,6 +287,7 @@ async function sendLooks(
   port: MessagePort,
 ): Promise<RunReport> {
   const filter = isFiltering(context.filter) ? createFilter(context.filter) : undefined;
+  const seenMs = Date.now();
   const survey = await surveyInTurns(source, task, filter);
   const missing = missingOf(survey.names);
   const toDelete = [...missing, ...survey.unwanted.map(({ path }) => path)];
@@ -304,17 +305,17 @@ async function sendLooks(
 
   const isWatched = survey.largest < WATCHED_BELOW_BYTES;
   const { sent } = context;
-  const untold = new Set<RelativePath>();
   // What is missing may be a directory of partial files, which rsync protects in a run that makes them.
   const isAllThere = [...names.values()].every((state) => state === 'there');
   const resumes = !isWatched && isAllThere;
+  const mayBeFull = filter === undefined && isAllThere && reason === undefined && names.size >= MANY_NAMES;
+  // What appears in a full directory before rsync goes through it must be no excluded name.
+  const full = mayBeFull ? await fullAmong(source, names, seenMs) : NONE_FULL;
   const given: NamesToSend = {
     names,
-    // What appears in a full directory before rsync goes through it must be no excluded name.
-    full:
-      filter === undefined && isAllThere && reason === undefined && names.size >= MANY_NAMES
-        ? await fullAmong(source, names)
-        : new Set(),
+    full,
+    // Otherwise somebody must be told which of them were sent.
+    ...(sent === undefined && context.namesChanges !== true ? { files: survey.files } : {}),
     ...(task.known === undefined ? {} : { known: task.known }),
     runArgs: {
       deletes,
@@ -325,17 +326,14 @@ async function sendLooks(
       rules: [],
       outFormat: OUT_FORMAT,
     },
-    run: ({ full, ...run }) =>
+    run: (run) =>
       runTask(context, port, {
         ...rsyncOf(run),
         isWatched,
-        isOurs: within({ has: (path) => names.has(path) || full?.has(path) === true }),
-        ...(deletes || run.directory !== undefined || full !== undefined ? { mustStandIn: guard.identity } : {}),
+        isOurs: within({ has: (path) => names.has(path) || full.has(path) }),
+        ...(deletes || run.directory !== undefined || full.size > 0 ? { mustStandIn: guard.identity } : {}),
         namesChanges: context.namesChanges === true,
         ...(sent === undefined ? {} : { onSent: (path) => sent.add(path) }),
-        ...(full === undefined
-          ? {}
-          : { onItem: (path) => names.has(path) || !full.has(parentOf(path)) || untold.add(path) }),
       }),
   };
   if (await bringOver(context, source, task, port)) return { ...NO_RUN, cancelled: true };
@@ -347,25 +345,20 @@ async function sendLooks(
     ...(resumes ? await dropParts(context, guard, source, report, port) : report),
     ...outcome,
     unsent: sent === undefined ? [] : survey.files.filter((path) => !sent.has(path)),
-    again: [...again, ...surveyAfter(source, withMissing(names, unwanted)), ...report.again, ...tellOf(untold)],
+    again: [...again, ...surveyAfter(source, withMissing(names, unwanted)), ...report.again],
+    unquiet: unquietAmong(full, source),
   };
 }
 
-/**
- * Who told of it may have it sent by now, too, and whichever is done last decides what the remote has; so it goes once more,
- * by its content.
- */
-function tellOf(untold: ReadonlySet<RelativePath>): Again[] {
-  return [...untold].map((path) => ({ path, scope: 'entry', gone: false, because: 'untold' }));
-}
-
-/** Those that hold nothing but some of the names, which are all there. */
-async function fullAmong(source: Source, names: EntriesSurvey['names']): Promise<Set<RelativePath>> {
-  const full = new Set<RelativePath>();
+/** Those that hold nothing but some of the names, all of which were there at `seenMs` or later, as they are. */
+async function fullAmong(source: Source, names: EntriesSurvey['names'], seenMs: number): Promise<FullOnes> {
+  const full = new Map<RelativePath, DirectoryFound>();
   let counted = 0;
   for (const [directory, { length }] of byDirectory(names.keys())) {
     if (++counted % COUNTS_IN_A_TURN === 0) await setImmediate();
-    if (fullDirectories.isFull(directory, length, source, Date.now())) full.add(directory);
+    const times = { seenMs, nowMs: Date.now() };
+    const found = fullDirectories.findFull(directory, length, source, times);
+    if (found !== undefined) full.set(directory, found);
   }
   return full;
 }
@@ -405,10 +398,17 @@ function withMissing(names: EntriesSurvey['names'], unwanted: readonly Unwanted[
   return missing.length === 0 ? names : new Map([...names, ...missing]);
 }
 
+/** Full directories, as they were found. */
+type FullOnes = ReadonlyMap<RelativePath, DirectoryFound>;
+
+const NONE_FULL: FullOnes = new Map();
+
 interface NamesToSend {
   readonly names: ReadonlyMap<RelativePath, 'there' | 'missing'>;
   /** Directories of which all names are among those. */
-  readonly full?: ReadonlySet<RelativePath>;
+  readonly full?: FullOnes;
+  /** The ordinary files among them, where it need not be told which of them were sent. */
+  readonly files?: readonly RelativePath[];
   /** A directory that the remote has: the run may begin there. */
   readonly known?: RelativePath;
   readonly runArgs: RunArgs;
@@ -423,8 +423,7 @@ interface NamesRun {
   readonly ready?: ReadyRsync;
   readonly directory?: RelativePath;
   readonly isHeardAtEnd?: boolean;
-  /** Directories that are named instead of the names in them. */
-  readonly full?: ReadonlySet<RelativePath>;
+  readonly unnamed?: readonly RelativePath[];
 }
 
 function rsyncOf({ list, ...run }: NamesRun): Omit<NamesRun, 'list'> & Pick<RsyncTask, 'input'> {
@@ -464,17 +463,20 @@ function isShort(paths: Iterable<RelativePath>): boolean {
 }
 
 async function sendCold(target: RemoteTarget, given: NamesToSend): Promise<RunReport> {
-  const { names, full = new Set(), runArgs, run } = given;
+  const { names, files, full = NONE_FULL, run } = given;
   const isByName = full.size === 0;
+  const isLong = names.size >= MANY_NAMES;
+  const unnamed = isLong ? files : undefined;
+  const runArgs = unnamed === undefined ? given.runArgs : { ...given.runArgs, outFormat: undefined, counts: true };
   const argsFor = (there: RemoteTarget, asArguments?: readonly string[]): string[] =>
     isByName
       ? entriesArgs(there, { ...runArgs, names: asArguments })
       : presentArgs(there, { ...runArgs, rules: temporaryRules(), names: asArguments });
   const cold: ColdNames = {
     ...given,
-    paths: [...contentsOf(full), ...[...names.keys()].filter((path) => isByName || !full.has(parentOf(path)))],
+    paths: [...contentsOf(full.keys()), ...[...names.keys()].filter((path) => isByName || !full.has(parentOf(path)))],
     argsFor,
-    run: (names) => run({ ...names, isHeardAtEnd: given.names.size >= MANY_NAMES, ...(isByName ? {} : { full }) }),
+    run: (names) => run({ ...names, ...(unnamed === undefined ? { isHeardAtEnd: isLong } : { unnamed }) }),
   };
   const fromTop = (asArguments?: readonly string[]): string[] => argsFor(target, asArguments);
   return (await sendFromKnown(target, cold)) ?? giveNames(cold.paths, fromTop, cold.run);
@@ -510,9 +512,10 @@ async function sendFromKnown(
     shownArgs: argsFor(there),
     directory: known,
   });
-  const isMissingThere = report.exitCode !== null && NO_DESTINATION.includes(report.exitCode);
+  const cameToNames = report.filesSent > 0 || report.complaints.length > 0;
+  const isMissingThere = report.exitCode !== null && NO_DESTINATION.includes(report.exitCode) && !cameToNames;
   const isMissingHere = report.spawnError !== undefined || report.refused !== undefined;
-  return (isMissingThere && report.filesSent === 0) || isMissingHere ? undefined : report;
+  return isMissingThere || isMissingHere ? undefined : report;
 }
 
 /** One run for the names: among its arguments where they can stand there, else in a list on standard input. */
@@ -1079,7 +1082,7 @@ function* nameLists(chunks: Iterable<RelativePath[]>): Generator<Buffer> {
  * A file that changed while it was sent is no use as it arrived: with `--partial-dir` it waits there for the next try. rsync
  * makes one itself, and leaves the part when the file is gone by then (3.5.0; it says "discarded" all the same).
  */
-function partsKept({ complaints, sentTwice }: Complaints): RelativePath[] {
+function partsKept(complaints: readonly Complaint[], sentTwice: readonly RelativePath[]): RelativePath[] {
   const kept = complaints.flatMap(({ path, text }) =>
     path !== undefined && text.includes(PUT_INTO_PARTIAL_DIR) ? [path] : [],
   );
@@ -1103,6 +1106,8 @@ interface RsyncTask extends WhoHears {
   readonly directory?: RelativePath;
   /** What it says of its names is wanted when it has ended. */
   readonly isHeardAtEnd?: boolean;
+  /** The files that it may send, where it does not say which it sends. */
+  readonly unnamed?: readonly RelativePath[];
   /** Whether a path that rsync names can be one that it was given. */
   readonly isOurs: (path: RelativePath) => boolean;
   /** It deletes nothing, and says whether something is extra. */
@@ -1128,6 +1133,7 @@ async function runTask(
     ready,
     directory = ROOT,
     isHeardAtEnd = false,
+    unnamed,
     isOurs,
     onlyCompares = false,
     isWatched = false,
@@ -1183,7 +1189,10 @@ async function runTask(
   signal.addEventListener('abort', cancel);
   const exit = await run.done;
   signal.removeEventListener('abort', cancel);
-  const { sentTwice, ...said } = complaints.result();
+  const { sentTwice, hasBegun, filesSent, bytesSent, ...said } = complaints.result();
+  const sent = unnamed === undefined ? items : { filesSent, bytesSent };
+  const brokeOffAt = (): readonly RelativePath[] =>
+    unnamed === undefined ? items.sentLast() : hasBegun ? unnamed : [];
   return {
     ...NO_RUN,
     ...exit,
@@ -1192,9 +1201,9 @@ async function runTask(
     ...said,
     changed: items.changed,
     unnamed: items.unnamed,
-    cutOff: [...(cameToItsEnd(exit) ? [] : items.sentLast()), ...partsKept({ ...said, sentTwice })],
-    filesSent: items.filesSent,
-    bytesSent: items.bytesSent,
+    cutOff: [...(cameToItsEnd(exit) ? [] : brokeOffAt()), ...partsKept(said.complaints, sentTwice)],
+    filesSent: sent.filesSent,
+    bytesSent: sent.bytesSent,
     durationMs: performance.now() - startedAt,
     command: [rsync, ...shownArgs],
   };

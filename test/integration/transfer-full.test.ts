@@ -1,6 +1,7 @@
 /** Directories of which every name is to be sent are named to rsync as a whole. */
 import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import type { RunReport } from '../../src/replicate/ports.js';
@@ -17,29 +18,25 @@ const LONG_AGO = 1_577_836_800;
 /** What each of the runs of rsync was told, a line for a word. */
 const words = (): string[] => readFileSync(join(bench.directory, 'words'), 'utf8').split('\n');
 
-/** No name has come or gone in them for long. */
-function rest(...places: string[]): void {
-  for (const place of places) utimesSync(join(bench.source, onDisk(place)), LONG_AGO, LONG_AGO);
+/** Longer than a directory must have been as it is, to be taken for full. */
+async function rest(): Promise<void> {
+  await sleep(100);
 }
 
 function onDisk(path: string): string {
   return Buffer.from(path, 'latin1').toString('utf8');
 }
 
-beforeEach(() => {
+beforeEach(async () => {
   rmSync(join(bench.directory, 'words'), { force: true });
   plant(bench.source, NAMES);
-  rest(...PLACES);
+  await rest();
 });
 
 /** `before` is done, in the source, when rsync has been started and has looked at nothing. */
 function send(names: readonly string[], { before = ':', ...options }: RunOptions & { before?: string } = {}) {
   const rsync = bench.script(`${before}\nprintf '%s\\n' "$@" >>${bench.directory}/words\nexec rsync "$@"`);
   return bench.run(entriesOf(names), { params: ['-artz'], ...options, context: { rsync, ...options.context } });
-}
-
-function untoldIn({ again }: RunReport): string[] {
-  return again.flatMap(({ path, because }) => (because === 'untold' ? [path] : [])).sort();
 }
 
 /** All that the names were in has its own mode, owner and times, too. */
@@ -50,13 +47,24 @@ async function expectSynced(report: RunReport): Promise<void> {
 }
 
 describe('a full directory', () => {
-  it('is named instead of its names, which are told all the same', async () => {
+  it('is named instead of its names', async () => {
+    const report = await send(NAMES);
+    expect(words()).toEqual(expect.arrayContaining(PLACES.map((place) => `./${onDisk(place)}/`)));
+    expect(words().filter((word) => word.includes('file-'))).toEqual([]);
+    expect(report.filesSent).toBe(NAMES.length);
+    const bytes = NAMES.map((name) => readFileSync(join(bench.source, onDisk(name))).length);
+    expect(report.bytesSent).toBe(bytes.reduce((sum, each) => sum + each, 0));
+    expect(report).toMatchObject({ again: [], unquiet: [], changed: [], messages: [] });
+    await expectSynced(report);
+  });
+
+  it('is named so, too, where somebody must be told of the names', async () => {
     const report = await send(NAMES, { context: { namesChanges: true } });
     expect(words()).toEqual(expect.arrayContaining(PLACES.map((place) => `./${onDisk(place)}/`)));
     expect(words().filter((word) => word.includes('file-'))).toEqual([]);
     expect(report.filesSent).toBe(NAMES.length);
     expect(report.changed.filter((path) => path.includes('file-')).sort()).toEqual([...NAMES].sort());
-    expect(report.again).toEqual([]);
+    expect(report).toMatchObject({ again: [], unquiet: [] });
     await expectSynced(report);
   });
 
@@ -66,12 +74,11 @@ describe('a full directory', () => {
       bench.source,
       Array.from({ length: 250 }, (_, index) => `a/d-0/file-${index}`),
     );
-    rest('a/d-0');
+    await rest();
     const names = namesOf(bench.source).filter((name) => name.startsWith('a/d-0/'));
     const report = await bench.run({ ...entriesOf(names), known: 'a/d-0' }, { params: ['-artz'] });
     expect(report.command.at(-1)).toMatch(/\/a\/d-0\/\.\/$/);
-    expect(report.filesSent).toBe(250);
-    expect(untoldIn(report)).toEqual([]);
+    expect(report).toMatchObject({ filesSent: 250, unquiet: [] });
     expect(namesOf(bench.remote).filter((name) => name.startsWith('a/d-0/'))).toEqual(names);
   });
 
@@ -95,7 +102,6 @@ describe('a full directory', () => {
   it('that is gone by then takes nothing with it on the remote', async () => {
     await send(NAMES);
     plant(bench.remote, ['a/d-1/remote alone']);
-    rest(...PLACES);
     const report = await send(NAMES, { before: `rm -r ${bench.source}/a/d-1` });
     expect(judge(report, { deletes: true }).kind).toBe('synced');
     expect(namesOf(bench.remote)).toEqual(expect.arrayContaining(['a/d-1/remote alone', 'a/d-1/file-0']));
@@ -106,12 +112,9 @@ describe('by their names go', () => {
   it.each([
     { why: 'those in a directory with a name that is not to be sent', plants: ['a/d-1/another'] },
     { why: 'those in one with a temporary', plants: ['a/d-1/.file-1.swp'] },
-    { why: 'those in one that changes just now', plants: [] },
   ])('$why', async ({ plants }) => {
     plant(bench.source, plants);
-    const now = Date.now() / 1_000 + 3_600;
-    if (plants.length > 0) rest('a/d-1');
-    else utimesSync(join(bench.source, 'a/d-1'), now, now);
+    await rest();
     const report = await send(NAMES);
     expect(words()).toEqual(expect.arrayContaining(['./a/d-0/', './a/d-1/file-1']));
     expect(words()).not.toContain('./a/d-1/');
@@ -136,7 +139,7 @@ describe('by their names go', () => {
   it('all when one is missing here, which is deleted there', async () => {
     await send(NAMES);
     rmSync(join(bench.source, 'a/d-2/file-2'));
-    rest(...PLACES);
+    await rest();
     const report = await send(NAMES);
     expect(words()).toContain('./a/d-1/file-1');
     expect(words().slice(words().indexOf('./a/d-1/file-1'))).not.toContain('./a/d-1/');
@@ -145,26 +148,54 @@ describe('by their names go', () => {
 });
 
 describe('what appears in a full directory before rsync goes through it', () => {
-  it('is sent, and told', async () => {
+  it('is sent, and where that was is told', async () => {
     const report = await send(NAMES, { before: 'echo late >a/d-1/late; mkdir a/d-2/late-directory; echo x >a/other' });
-    expect(untoldIn(report)).toEqual(['a/d-1/late', 'a/d-2/late-directory']);
+    expect(report.unquiet).toEqual(['a/d-1', 'a/d-2']);
     expect(namesOf(bench.remote)).toEqual(expect.arrayContaining(['a/d-1/late', 'a/d-2/late-directory']));
     expect(namesOf(bench.remote)).not.toContain('a/other');
     expect(report.complaints).toEqual([]);
+  });
+
+  it('is told also when it has gone again, and the directory has its old time', async () => {
+    const { source } = bench;
+    const before = `touch -r ${source}/a/d-1 ${source}/time; echo late >${source}/a/d-1/late; rm ${source}/a/d-1/late`;
+    const report = await send(NAMES, { before: `${before}; touch -r ${source}/time ${source}/a/d-1` });
+    expect(report.unquiet).toEqual(['a/d-1']);
   });
 
   it('is told also when the run broke off', async () => {
     const rsync = bench.script('echo late >a/d-1/late; rsync "$@"; exit 12');
     const report = await bench.run(entriesOf(NAMES), { params: ['-artz'], context: { rsync } });
     expect(judge(report, { deletes: true }).kind).not.toBe('synced');
-    expect(untoldIn(report)).toEqual(['a/d-1/late']);
+    expect(report.unquiet).toEqual(['a/d-1']);
   });
 
   it('is not sent when it is a temporary', async () => {
-    const report = await send(NAMES, {
-      before: 'for name in 4913 .x.swp x~ .file-1.aB3xYz; do echo >a/d-1/$name; done',
-    });
-    expect(untoldIn(report)).toEqual([]);
+    await send(NAMES, { before: 'for name in 4913 .x.swp x~ .file-1.aB3xYz; do echo >a/d-1/$name; done' });
+    expect(words()).toContain('./a/d-1/');
     expect(namesOf(bench.remote).filter((name) => !/file-\d+$/.test(name) && name.startsWith('a/d-1/'))).toEqual([]);
+  });
+});
+
+describe('a run that does not say which files it sends', () => {
+  it('tells all of them for cut off when it broke off', async () => {
+    const rsync = bench.script('rsync "$@"; exit 12');
+    const report = await bench.run(entriesOf(NAMES), { params: ['-artz'], context: { rsync } });
+    expect([...report.cutOff].sort()).toEqual([...NAMES].sort());
+  });
+
+  it('tells none when it did not come to the remote', async () => {
+    const rsync = bench.script('exit 12');
+    const report = await bench.run(entriesOf(NAMES), { params: ['-artz'], context: { rsync } });
+    expect(report.cutOff).toEqual([]);
+  });
+
+  it('has sent what it says, and says nothing more, with params that have it say much', async () => {
+    for (const params of [['-avz'], ['-ai'], ['-a', '--stats', '-hh']]) {
+      rmSync(bench.remote, { recursive: true });
+      mkdirSync(bench.remote);
+      const report = await bench.run(entriesOf(NAMES), { params });
+      expect(report).toMatchObject({ filesSent: NAMES.length, messages: [], complaints: [] });
+    }
   });
 });

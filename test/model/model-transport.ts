@@ -19,7 +19,7 @@ import {
   type Kind,
 } from '../../src/transfer/survey.js';
 import type { Random } from '../support/random.js';
-import { newDirectory, type ModelTree, type Node } from './model-tree.js';
+import { newDirectory, type DirectoryNode, type ModelTree, type Node } from './model-tree.js';
 
 export type Fault = 'unreachable' | 'named' | 'unnamed' | 'no space' | 'crash of the thread' | 'rejected';
 
@@ -69,6 +69,14 @@ export class ModelTransport implements Transport {
     reject: (e: unknown) => void;
   }>();
 
+  /** Directories in which a name has come or gone since. */
+  static unquiet(before: readonly DirectoryState[], disk: ModelTree): RelativePath[] {
+    return before.flatMap(({ path, node, changes }) => {
+      const now = stateOf(disk, path);
+      return now.node === node && now.changes === changes ? [] : [path];
+    });
+  }
+
   constructor(options: ModelTransportOptions) {
     this.#options = options;
   }
@@ -112,14 +120,16 @@ export class ModelTransport implements Transport {
     if (task.kind === 'divide') return report({ again: divide(disk, filter) });
     const isStruck = random.chance(this.#options.faults());
     const fault = isStruck ? random.pick(FAULTS) : undefined;
-    if (fault === 'crash of the thread') {
+    if (fault === 'crash of the thread' && random.chance(0.5)) {
       this.#options.onFault(fault);
       throw new Error('the worker thread ended');
     }
     switch (task.kind) {
       case 'entries': {
         const { names, again } = surveyEntries(disk, task.looks, task.largeBytes === 0 ? 0 : LARGE);
-        const full = random.chance(0.5) ? this.#fullAmong(names) : [];
+        // A large file goes alone.
+        const full = task.largeBytes > 0 && random.chance(0.5) ? this.#fullAmong(names) : [];
+        const asFound = full.map((directory) => stateOf(disk, directory));
         yield;
         for (let pause = full.length > 0 ? random.below(6) : 0; pause > 0; pause--) yield;
         // What has appeared in them since goes along.
@@ -129,17 +139,9 @@ export class ModelTransport implements Transport {
           [...inFull, ...byName].map((path) => [path, disk.look(path).kind]),
           fault,
         );
-        const untold = inFull.filter((path) => !names.has(path));
-        if (untold.length > 0) this.#options.onUntold?.();
-        return {
-          ...ended,
-          again: [
-            ...again,
-            ...surveyAfter(disk, names),
-            ...ended.again,
-            ...untold.map((path) => ({ path, scope: 'entry', gone: false, because: 'untold' }) as const),
-          ],
-        };
+        if (inFull.some((path) => !names.has(path))) this.#options.onUntold?.();
+        const unquiet = ModelTransport.unquiet(asFound, disk);
+        return { ...ended, unquiet, again: [...again, ...surveyAfter(disk, names), ...ended.again] };
       }
       case 'trees': {
         const { directories, again } = surveyTrees(disk, task.looks);
@@ -229,7 +231,7 @@ export class ModelTransport implements Transport {
 
   /** False when the name was gone when it was read. */
   *#sendOne(path: RelativePath, listed: Kind): Generator<void, boolean> {
-    const { disk, remote } = this.#options;
+    const { disk, remote, random } = this.#options;
     if (listed === 'missing') {
       remote.remove(path);
       yield;
@@ -244,7 +246,8 @@ export class ModelTransport implements Transport {
     const node = disk.get(path);
     if (node?.kind !== 'file') return false;
     const read: Node = { kind: 'file', content: node.content };
-    yield;
+    // What was read may be long under way.
+    for (let pause = random.chance(0.2) ? random.below(20) : 1; pause > 0; pause--) yield;
     this.#makeParents(path);
     remote.put(path, read);
     yield;
@@ -266,8 +269,9 @@ export class ModelTransport implements Transport {
     const gone = vanished.map((name) => complain('vanished', name));
     const named = path === undefined ? [] : [complain('lost', path)];
     switch (fault) {
-      case 'unreachable':
       case 'crash of the thread':
+        throw new Error('the worker thread ended');
+      case 'unreachable':
         return report({
           exitCode: 10,
           messages: ['rsync: [sender] failed to connect to remote (127.0.0.1): Connection refused (111)'],
@@ -282,6 +286,18 @@ export class ModelTransport implements Transport {
         return report({ exitCode: 11, complaints: [...named, ...gone] });
     }
   }
+}
+
+/** Which directory it is, and what changes when a name in it comes or goes. */
+interface DirectoryState {
+  readonly path: RelativePath;
+  readonly node: DirectoryNode | undefined;
+  readonly changes: number | undefined;
+}
+
+function stateOf(disk: ModelTree, path: RelativePath): DirectoryState {
+  const node = disk.directory(path);
+  return { path, node, changes: node?.changes };
 }
 
 function complain(kind: Complaint['kind'], path: RelativePath): Complaint {

@@ -11,12 +11,14 @@ export interface FileNode {
 export interface DirectoryNode {
   readonly kind: 'directory';
   ctime?: number;
+  /** How often a name in it has come or gone. */
+  changes: number;
   readonly children: Map<string, Node>;
 }
 
 export type Node = FileNode | DirectoryNode;
 
-export const newDirectory = (): DirectoryNode => ({ kind: 'directory', children: new Map() });
+export const newDirectory = (): DirectoryNode => ({ kind: 'directory', changes: 0, children: new Map() });
 
 /** A tree in memory, for the disk and for the remotes. A file of content 99 and more counts as large. */
 export class ModelTree implements Disk {
@@ -44,6 +46,7 @@ export class ModelTree implements Disk {
     const parent = this.directory(parentOf(path));
     if (parent === undefined) return false;
     parent.children.set(nameOf(path), node);
+    parent.changes++;
     node.ctime = parent.ctime = this.time;
     return true;
   }
@@ -57,6 +60,7 @@ export class ModelTree implements Disk {
     const parent = this.directory(parentOf(path));
     if (parent === undefined) return;
     parent.children.delete(nameOf(path));
+    parent.changes++;
     parent.ctime = this.time;
   }
 

@@ -2183,14 +2183,49 @@ test('what has just left the flight is told to have landed: nobody can ask in be
   expect(bench.landings.map(({ looks }) => looks.map(({ path }) => path))).toEqual([['a']]);
 });
 
-describe('a name that was sent with its directory, before anybody told of it,', () => {
-  test('is sent once more, by its content, however the run has ended', async () => {
+describe('a name that a slower run may have sent with its directory, as it was before,', () => {
+  const slowAndQuick = async (...names: string[]): Promise<Bench> => {
+    const bench = new Bench();
+    await bench.mark('d/a');
+    await bench.advance(NEXT_LANE_MS);
+    await bench.mark(...names);
+    return bench;
+  };
+
+  test('is sent once more, by its content, however the slower run has ended', async () => {
     for (const ending of [{}, UNREACHABLE, REJECTED]) {
-      const bench = new Bench();
-      await bench.mark('d/a');
-      await bench.end({ ...ending, again: [again('untold', 'd/x')] });
+      const bench = await slowAndQuick('d/x', '-d/y', 'e/z');
+      await bench.end({}, 1);
+      await bench.end({ ...ending, unquiet: ['d'] });
       await bench.advance(60_000);
-      expect((await bench.drain()).join(' ')).toContain('>d/x');
+      const sent = (await bench.drain()).join(' ');
+      for (const name of ['>d/x', '->d/y']) expect(sent).toContain(name);
+      expect(sent).not.toContain('e/z');
+      bench.expectInSync();
+    }
+  });
+
+  test('is so, too, when several are slower, and one that has not sent it ends first', async () => {
+    const bench = await slowAndQuick('d/b');
+    await bench.advance(NEXT_LANE_MS);
+    await bench.mark('d/x');
+    expect(bench.running).toEqual(['entries d/a', 'entries d/b', 'entries d/x']);
+    await bench.end({}, 2);
+    await bench.end();
+    await bench.end({ unquiet: ['d'] });
+    // The first of them, too, was quicker than the second.
+    expect(bench.running).toEqual(['entries >d/a >d/x']);
+    await bench.end();
+    bench.expectInSync();
+  });
+
+  test('is so, too, when its own run ends last, or looks at all of it', async () => {
+    for (const own of ['d/x', 'd/x/**']) {
+      const bench = await slowAndQuick(own);
+      await bench.end({ unquiet: ['d'] });
+      await bench.end();
+      expect(bench.running).toEqual(['entries >d/x']);
+      await bench.end();
       bench.expectInSync();
     }
   });

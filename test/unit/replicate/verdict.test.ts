@@ -19,6 +19,7 @@ function ended(exitCode: number | null, lines: readonly string[], more: Partial<
     unreadable: false,
     names: 0,
     linked: [],
+    unquiet: [],
     cutOff: [],
     extras: [],
     changed: [],

@@ -1,6 +1,11 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 
-import { byDirectory, FullDirectories, type Directories } from '../../../src/transfer/full-directories.js';
+import {
+  byDirectory,
+  FullDirectories,
+  unquietAmong,
+  type Directories,
+} from '../../../src/transfer/full-directories.js';
 
 const NOW = 1_000_000;
 const LONG_AGO = NOW - 60_000;
@@ -13,9 +18,10 @@ class Disk implements Directories {
   isThere = true;
   isReadable = true;
   counts = 0;
+  id = '1:2';
 
   directory(): ReturnType<Directories['directory']> {
-    return this.isThere ? { id: '1:2', bytes: this.bytes, changedMs: this.changedMs } : undefined;
+    return this.isThere ? { id: this.id, bytes: this.bytes, changedMs: this.changedMs } : undefined;
   }
 
   countNames(): number | undefined {
@@ -26,7 +32,8 @@ class Disk implements Directories {
 
 let disk: Disk;
 let directories: FullDirectories;
-const isFull = (names = 100, path = 'd'): boolean => directories.isFull(path, names, disk, NOW);
+const isFull = (names = 100, path = 'd', seenMs = NOW): boolean =>
+  directories.findFull(path, names, disk, { seenMs, nowMs: NOW }) !== undefined;
 
 beforeEach(() => {
   disk = new Disk();
@@ -56,6 +63,11 @@ describe('a directory is full', () => {
     expect(disk.counts).toBe(0);
   });
 
+  test('not when a name may have come or gone since they were looked at', () => {
+    expect(isFull(100, 'd', LONG_AGO + 50)).toBe(true);
+    for (const seenMs of [LONG_AGO + 10, LONG_AGO, LONG_AGO - 10]) expect(isFull(100, 'd', seenMs)).toBe(false);
+  });
+
   test('not when it is not worth a look, or may hold so many more that counting takes long', () => {
     disk.names = 3;
     expect(isFull(3)).toBe(false);
@@ -73,6 +85,18 @@ test('names are counted once for all remotes, and again when the directory has c
   disk.changedMs = LONG_AGO + 1;
   expect(isFull()).toBe(false);
   expect(disk.counts).toBe(2);
+});
+
+test('a directory is unquiet when it has changed since, is another one, or gone', () => {
+  const found = new Map([['d', { id: '1:2', bytes: 2_040, changedMs: LONG_AGO }]]);
+  expect(unquietAmong(found, disk)).toEqual([]);
+  disk.changedMs = NOW;
+  expect(unquietAmong(found, disk)).toEqual(['d']);
+  disk.changedMs = LONG_AGO;
+  disk.id = '1:3';
+  expect(unquietAmong(found, disk)).toEqual(['d']);
+  disk.isThere = false;
+  expect(unquietAmong(found, disk)).toEqual(['d']);
 });
 
 test('names are put together by directory, also when those of one come apart', () => {

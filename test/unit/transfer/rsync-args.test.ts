@@ -142,6 +142,13 @@ describe('the arguments of a run', () => {
     expect(entriesArgs(target, run)).not.toContain('--info=stats2');
   });
 
+  it('lets rsync say how much it has sent instead of each name, whatever the params have it say', () => {
+    const args = entriesArgs({ ...target, params: ['-avi'] }, { ...run, outFormat: undefined, counts: true });
+    expect(args).toEqual(expect.arrayContaining(['-avi', '--info=stats2,flist1,name0', '--no-h', '--no-i']));
+    expect(args.filter((word) => word.startsWith('--out-format'))).toEqual([]);
+    expect(entriesArgs(target, run)).toContain('--out-format=x');
+  });
+
   it('asks without -u which files are newer on the remote', () => {
     const args = newerArgs({ ...target, params: ['-artuz', '-f', '- u', '--update'] }, run);
     expect(args.slice(0, 3)).toEqual(['-artz', '-f', '- u']);

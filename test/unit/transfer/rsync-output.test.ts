@@ -298,7 +298,17 @@ describe('names', () => {
   });
 });
 
-const NOTHING_SAID = { complaints: [], messages: [], extraneous: 0, unreadable: false, names: 0, sentTwice: [] };
+const NOTHING_SAID = {
+  complaints: [],
+  messages: [],
+  extraneous: 0,
+  unreadable: false,
+  names: 0,
+  filesSent: 0,
+  bytesSent: 0,
+  hasBegun: false,
+  sentTwice: [],
+};
 
 describe('other lines', () => {
   test.each([
@@ -387,15 +397,22 @@ describe('many lines', () => {
     expect(messages).toEqual([]);
   });
 
-  test('the names are counted, and the other statistics say nothing', () => {
+  test.each(['building file list ... done', 'building file list ... ', 'sending incremental file list'])(
+    'rsync has come to the remote when it says %j',
+    (line) => {
+      expect(parseComplaints([line], everything)).toEqual({ ...NOTHING_SAID, hasBegun: true });
+    },
+  );
+
+  test('the names and what was sent are counted, and the other statistics say nothing', () => {
     // 3.5.0 and 3.2.7: -v --info=stats2 --no-h; the last with -h.
     const statistics = [
       'Number of files: 1531 (reg: 1500, dir: 31)',
       'Number of created files: 1530 (reg: 1500, dir: 30)',
       'Number of deleted files: 0',
-      'Number of regular files transferred: 1500',
-      'Total file size: 0 bytes',
-      'Total transferred file size: 0 bytes',
+      'Number of regular files transferred: 1400',
+      'Total file size: 1536000 bytes',
+      'Total transferred file size: 1433600 bytes',
       'Literal data: 0 bytes',
       'Matched data: 0 bytes',
       'File list size: 0',
@@ -407,7 +424,12 @@ describe('many lines', () => {
       'total size is 0  speedup is 0.00',
       'sent 74.46K bytes  received 28.66K bytes  206.23K bytes/sec',
     ];
-    expect(parseComplaints(statistics, everything)).toMatchObject({ names: 1531, complaints: [], messages: [] });
+    expect(parseComplaints(statistics, everything)).toEqual({
+      ...NOTHING_SAID,
+      names: 1531,
+      filesSent: 1400,
+      bytesSent: 1_433_600,
+    });
     expect(parseComplaints(['Number of files you may have: 5'], everything)).toMatchObject({ names: 0 });
   });
 
