@@ -9,6 +9,7 @@
  *   it, for a remote may have the content of one name with the time of another. It is compared by content.
  * - *dated*: the disk tells of the change by itself, by a ctime that is no older than the mark: the walk that follows a crash
  *   finds it, from the last checkpoint on.
+ * - *once*: the mark stands for one change, which was told at `since`: nothing is known of a later one.
  * - *mark*: to put a path into the set. *Take*: to move paths from the set into a run; they are *in flight* then.
  *   *Settle*: to end that: the path is clean, or marked again.
  * - *cover*: a mark covers another when settling it settles the other too; what is covered is folded into it.
@@ -27,6 +28,8 @@ export interface Mark {
   readonly moved?: boolean;
   /** Default: false. */
   readonly dated?: boolean;
+  /** Default: false. */
+  readonly once?: boolean;
   /** When the oldest change that this mark stands for was seen: milliseconds of the service's clock. */
   readonly since: number;
 }

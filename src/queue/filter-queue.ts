@@ -168,7 +168,8 @@ export class FilterQueue {
     const scope = isDirectory && path === ROOT ? 'listing' : 'entry';
     const moved = isMovedHere(hint);
     const dated = waiting?.dated === true || isDated(hint);
-    this.#options.release({ path, scope, gone: false, alone: false, moved, dated, since }, hint);
+    const once = waiting === undefined;
+    this.#options.release({ path, scope, gone: false, alone: false, moved, dated, once, since }, hint);
   }
 
   #releaseWhole(path: RelativePath, hint: Hint, since: number): void {

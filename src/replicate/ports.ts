@@ -11,6 +11,8 @@ export interface Look {
   readonly gone: boolean;
   /** It is compared by content (core/dirty-set.ts). Default: false. */
   readonly moved?: boolean;
+  /** It is for one change, seen at `since` (core/dirty-set.ts). Default: false. */
+  readonly once?: boolean;
   /** When the oldest change that is looked for was seen: milliseconds since 1970. */
   readonly since: number;
 }
@@ -37,6 +39,8 @@ export type TransferTask =
       /** Makes the named entries on the remote equal to the disk, and removes there what is missing here. */
       readonly kind: 'entries';
       readonly looks: readonly Look[];
+      /** When it was asked for, on the clock of the looks. */
+      readonly askedAt: number;
       /** Files of at least this size are handed back (`large`) instead of holding up the others; 0 sends all. */
       readonly largeBytes: number;
       readonly moved?: readonly Moved[];

@@ -982,7 +982,8 @@ export class Replica implements JournalSource {
     if (isDivision) return { kind: 'divide', path: ROOT, crontab };
     if (isByName(batch)) {
       const largeBytes = kind === 'large' ? 0 : this.#options.limits.largeBytes;
-      return { kind: 'entries', looks, largeBytes, moved, ...(known === undefined ? {} : { known }) };
+      const named = known === undefined ? {} : { known };
+      return { kind: 'entries', looks, askedAt: this.#now(), largeBytes, moved, ...named };
     }
     if (kind === 'sweep') return { kind, looks };
     return { kind: 'trees', looks, resync: kind === 'resync', crontab, moved };

@@ -13,7 +13,7 @@ type DistributiveOmit<Type, Key extends PropertyKey> = Type extends unknown ? Om
 
 interface PackedLooks {
   readonly paths: string;
-  /** One for each path: the scope, and whether it is gone or moved. */
+  /** One for each path: the scope, and whether it is gone, moved, or for one change. */
   readonly flags: Uint8Array;
   readonly times: Float64Array;
 }
@@ -21,6 +21,7 @@ interface PackedLooks {
 const SCOPES: readonly Scope[] = ['entry', 'listing', 'subtree'];
 const GONE = 4;
 const MOVED = 8;
+const ONCE = 16;
 
 export function packTask(task: TransferTask): PackedTask {
   return task.kind === 'divide' ? task : { ...task, looks: packLooks(task.looks) };
@@ -34,8 +35,9 @@ export function unpackTask(packed: PackedTask): TransferTask {
 function packLooks(looks: readonly Look[]): PackedLooks {
   const flags = new Uint8Array(looks.length);
   const times = new Float64Array(looks.length);
-  looks.forEach(({ scope, gone, moved, since }, index) => {
-    flags[index] = SCOPES.indexOf(scope) | (gone ? GONE : 0) | (moved === true ? MOVED : 0);
+  looks.forEach(({ scope, gone, moved, once, since }, index) => {
+    const marks = (gone ? GONE : 0) | (moved === true ? MOVED : 0) | (once === true ? ONCE : 0);
+    flags[index] = SCOPES.indexOf(scope) | marks;
     times[index] = since;
   });
   return { paths: looks.map(({ path }) => path).join('\0'), flags, times };
@@ -45,8 +47,8 @@ function unpackLooks({ paths, flags, times }: PackedLooks): Look[] {
   if (flags.length === 0) return [];
   return paths.split('\0').map((path, index) => {
     const flag = flags[index] ?? 0;
-    const scope = SCOPES[flag & ~(GONE | MOVED)] ?? 'entry';
-    const look = { path, scope, gone: (flag & GONE) !== 0, since: times[index] ?? 0 };
+    const scope = SCOPES[flag & ~(GONE | MOVED | ONCE)] ?? 'entry';
+    const look = { path, scope, gone: (flag & GONE) !== 0, once: (flag & ONCE) !== 0, since: times[index] ?? 0 };
     return (flag & MOVED) === 0 ? look : { ...look, moved: true };
   });
 }

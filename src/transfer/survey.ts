@@ -31,6 +31,14 @@ export interface Disk {
   children(path: RelativePath, onUnreadable?: (error: string) => void): Child[];
 }
 
+/** Looks that were made already. */
+export interface KnownLooks {
+  /** What was found of the name of the look, where that still holds. */
+  find(look: Look): Found | undefined;
+  /** Takes what was found of a name that was looked at now. */
+  note(path: RelativePath, found: Found): void;
+}
+
 /** The names for an `entries` run, and how each was found. */
 export interface EntriesSurvey {
   readonly names: ReadonlyMap<RelativePath, 'there' | 'missing'>;
@@ -80,6 +88,7 @@ export class EntriesSurveyor {
   readonly #disk: Disk;
   readonly #largeBytes: number;
   readonly #filter: Filter | undefined;
+  readonly #known: KnownLooks | undefined;
   readonly #lift: (path: RelativePath) => RelativePath;
   readonly #names = new Map<RelativePath, 'there' | 'missing'>();
   readonly #unwanted = new Map<RelativePath, Unwanted>();
@@ -89,16 +98,17 @@ export class EntriesSurveyor {
   #largest = 0;
   #isDoubtful = false;
 
-  constructor(disk: Disk, largeBytes: number, filter?: Filter) {
+  constructor(disk: Disk, largeBytes: number, filter?: Filter, known?: KnownLooks) {
     this.#disk = disk;
     this.#largeBytes = largeBytes;
     this.#filter = filter;
+    this.#known = known;
     this.#lift = createLift(disk, filter);
   }
 
   add(look: Look): void {
     const path = this.#lift(look.path);
-    const found = this.#disk.look(path);
+    const found = (path === look.path ? this.#known?.find(look) : undefined) ?? this.#look(path);
     const { kind, size } = found;
     const standing = this.#filter === undefined ? 'ours' : standingOf(path, kind, this.#filter);
     if (standing !== 'ours') {
@@ -119,6 +129,12 @@ export class EntriesSurveyor {
       if (kind === 'file') this.#files.push(path);
       this.#largest = Math.max(this.#largest, size);
     }
+  }
+
+  #look(path: RelativePath): Found {
+    const found = this.#disk.look(path);
+    this.#known?.note(path, found);
+    return found;
   }
 
   result(): EntriesSurvey {

@@ -60,6 +60,7 @@ import { startRsync, type WaitingRsync } from './rsync-process.js';
 import { withRulesFile } from './rules-file.js';
 import { ComplaintReader, OUT_FORMAT } from './rsync-output.js';
 import { unpackTask, type PackedTask } from './packed-task.js';
+import { SharedLooks, type LooksOfRun } from './shared-looks.js';
 import { identify, Source, type RootIdentity } from './source.js';
 import { listUnwanted, removeUnwanted, withoutObstructed, type RuleRuns } from './spare-excluded.js';
 import { pinDirectory, Standby, type PinnedDirectory, type StandbyTerms } from './standby.js';
@@ -163,6 +164,7 @@ const standbys = new Map<string, Standby>();
 
 /** What this thread knows of them, whichever remote they are sent to. */
 const fullDirectories = new FullDirectories();
+const sharedLooks = new SharedLooks();
 
 /** Gives up the connection that is kept ready for a remote, for others need it. Resolves with whether there was one. */
 export async function yieldStandby(key: string): Promise<boolean> {
@@ -286,9 +288,24 @@ async function sendLooks(
   task: Extract<TransferTask, { kind: 'entries' }>,
   port: MessagePort,
 ): Promise<RunReport> {
+  const looks = sharedLooks.begin(task.askedAt);
+  try {
+    return await sendLooked(context, guard, source, task, port, looks);
+  } finally {
+    looks.end();
+  }
+}
+
+async function sendLooked(
+  context: Context,
+  guard: DeleteGuard,
+  source: Source,
+  task: Extract<TransferTask, { kind: 'entries' }>,
+  port: MessagePort,
+  looks: LooksOfRun,
+): Promise<RunReport> {
   const filter = isFiltering(context.filter) ? createFilter(context.filter) : undefined;
-  const seenMs = Date.now();
-  const survey = await surveyInTurns(source, task, filter);
+  const survey = await surveyInTurns(source, task, filter, looks);
   const missing = missingOf(survey.names);
   const toDelete = [...missing, ...survey.unwanted.map(({ path }) => path)];
   // Also with nothing missing yet: what goes away before rsync looks is deleted there as well.
@@ -310,7 +327,7 @@ async function sendLooks(
   const resumes = !isWatched && isAllThere;
   const mayBeFull = filter === undefined && isAllThere && reason === undefined && names.size >= MANY_NAMES;
   // What appears in a full directory before rsync goes through it must be no excluded name.
-  const full = mayBeFull ? await fullAmong(source, names, seenMs) : NONE_FULL;
+  const full = mayBeFull ? await fullAmong(source, names, looks) : NONE_FULL;
   const given: NamesToSend = {
     names,
     full,
@@ -350,13 +367,13 @@ async function sendLooks(
   };
 }
 
-/** Those that hold nothing but some of the names, all of which were there at `seenMs` or later, as they are. */
-async function fullAmong(source: Source, names: EntriesSurvey['names'], seenMs: number): Promise<FullOnes> {
+/** Those that hold nothing but some of the names, all of which were there, as they are. */
+async function fullAmong(source: Source, names: EntriesSurvey['names'], looks: LooksOfRun): Promise<FullOnes> {
   const full = new Map<RelativePath, DirectoryFound>();
   let counted = 0;
   for (const [directory, { length }] of byDirectory(names.keys())) {
     if (++counted % COUNTS_IN_A_TURN === 0) await setImmediate();
-    const times = { seenMs, nowMs: Date.now() };
+    const times = { seenMs: looks.seenMs(directory), nowMs: Date.now() };
     const found = fullDirectories.findFull(directory, length, source, times);
     if (found !== undefined) full.set(directory, found);
   }
@@ -368,9 +385,10 @@ async function surveyInTurns(
   source: Source,
   { looks, largeBytes }: Extract<TransferTask, { kind: 'entries' }>,
   filter: Filter | undefined,
+  known: LooksOfRun,
 ): Promise<EntriesSurvey> {
   source.pin();
-  const survey = new EntriesSurveyor(source, largeBytes, filter);
+  const survey = new EntriesSurveyor(source, largeBytes, filter, known);
   for (const [index, look] of looks.entries()) {
     if (index > 0 && index % LOOKS_IN_A_TURN === 0) await setImmediate();
     survey.add(look);

@@ -333,7 +333,7 @@ describe.each(daemons)('deleting by rules on $name', ({ path }) => {
 
 function taskOf(names: readonly RelativePath[]): TransferTask {
   const looks = names.map((path) => ({ path, scope: 'entry', gone: false, since: 0 }) as const);
-  return { kind: 'entries', looks, largeBytes: 0 };
+  return { kind: 'entries', looks, askedAt: 0, largeBytes: 0 };
 }
 
 function callsOf(program: string): string[] {

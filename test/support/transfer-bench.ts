@@ -151,7 +151,7 @@ function looksAt(paths: readonly RelativePath[], more: Partial<Look>): Look[] {
 }
 
 export function entriesOf(paths: readonly RelativePath[], more: Partial<Look> = {}): TaskOf<'entries'> {
-  return { kind: 'entries', looks: looksAt(paths, more), largeBytes: 0 };
+  return { kind: 'entries', looks: looksAt(paths, more), askedAt: Date.now(), largeBytes: 0 };
 }
 
 export function treesOf(paths: readonly RelativePath[], more: Partial<Look> = {}): TaskOf<'trees'> {

@@ -196,6 +196,16 @@ describe('coarsening', () => {
     expect(contentOf(moved)).toEqual(['>busy/', 'quiet/0', 'quiet/1', 'quiet/2']);
   });
 
+  test('what was marked twice does not stand for one change', () => {
+    const set = new DirtySet();
+    for (const since of [100, 200]) set.mark(dirty('a', { since, once: true }));
+    set.mark(dirty('b', { once: true }));
+    expect([...set].map(({ path, once }) => [path, once === true])).toEqual([
+      ['a', false],
+      ['b', true],
+    ]);
+  });
+
   test('the oldest change is kept', () => {
     const set = new DirtySet({ maxMarks: 10 });
     for (let index = 0; index < 11; index++) set.mark(dirty(`d/${index}`, { since: 50 - index }));

@@ -88,6 +88,18 @@ describe('a change is dated', () => {
   });
 });
 
+test('a change is the only one when it was not waited for, and the name is there', () => {
+  const isOnce = (...hints: readonly Hint[]): boolean[] => {
+    const bench = new Bench();
+    for (const hint of hints) bench.queue.touched('a', hint);
+    return bench.take().map(({ once }) => once === true);
+  };
+  expect(isOnce(Hint.created | Hint.closed)).toEqual([true]);
+  expect(isOnce(Hint.movedTo)).toEqual([true]);
+  expect(isOnce(Hint.created, Hint.closed)).toEqual([false]);
+  expect(isOnce(Hint.removed)).toEqual([false]);
+});
+
 describe('a file that is written', () => {
   test('is released when its writer closes it, and not before', () => {
     const bench = new Bench();
