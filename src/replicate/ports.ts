@@ -158,7 +158,7 @@ export interface RunReport {
   readonly cutOff: readonly RelativePath[];
   /** `newer`: the files that stay as they are on the remote. */
   readonly newer: readonly RelativePath[];
-  /** Files whose content was sent, and their size in bytes. */
+  /** Files whose content was sent, and their size in bytes; 0 where rsync tells that at its end only, and broke off before. */
   readonly filesSent: number;
   readonly bytesSent: number;
   readonly durationMs: number;

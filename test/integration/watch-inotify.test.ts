@@ -377,7 +377,8 @@ describe('the inotify watcher', () => {
     it('says what was removed before it was unmounted', () => {
       const { told } = observeMounted('mkdir m; mount -t tmpfs none m', 'rm -r m/d1; umount m', 'unmounted at m');
       const removed = told.filter(([, hint]) => (hint & Hint.removed) !== 0).map(([path]) => path);
-      expect(removed.filter((path) => !path.startsWith('m/d1/'))).toEqual(['m/d1']);
+      // Twice, where the end of its watch and its name are told in two batches.
+      expect(new Set(removed.filter((path) => !path.startsWith('m/d1/')))).toEqual(new Set(['m/d1']));
     });
 
     it.skipIf(queueLimit() > MOST_EVENTS)('does not take it for removed when the kernel lost the events of it', () => {
