@@ -795,8 +795,7 @@ export class Replica implements JournalSource {
             this.#section.changed(path);
           },
         });
-        // What is below a directory was not sent with it.
-        other.overtaken.mark({ ...look, scope: 'entry', moved: true });
+        other.overtaken.mark(asSentAgain(look));
       }
     }
   }
@@ -1195,8 +1194,7 @@ export class Replica implements JournalSource {
       if (mark.scope !== 'entry' || unquiet.has(parentOf(mark.path))) this.#changes.mark(mark);
     for (const other of this.#batches) {
       if (other === batch || other.kind === 'sweep') continue;
-      for (const look of other.looks)
-        if (unquiet.has(parentOf(look.path))) this.#changes.mark({ ...look, scope: 'entry', moved: true });
+      for (const look of other.looks) if (unquiet.has(parentOf(look.path))) this.#changes.mark(asSentAgain(look));
     }
   }
 
@@ -1636,6 +1634,11 @@ function withComparison(report: RunReport, verdict: Verdict, comparison: RunRepo
 /** Something failed and nobody knows where: all of it is looked at again. */
 function isUnnamed(verdict: Verdict): boolean {
   return verdict.kind === 'partial' && verdict.unnamed;
+}
+
+/** By its content, where a run may have sent it with its directory; what is below it was not sent with that. */
+function asSentAgain(look: DirtyPath): DirtyPath {
+  return { ...look, scope: 'entry', moved: true };
 }
 
 function changesOf({ changed, unnamed }: RunReport): Pick<RunReport, 'changed' | 'unnamed'> {

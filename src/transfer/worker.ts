@@ -145,7 +145,10 @@ const COUNTS_IN_A_TURN = 20;
  * by a new one; 500: 39.6 and 34.0.)
  */
 const READY_AT_MOST_BYTES = 6 * 1024;
-/** So many names pay for a run that begins in the directory which the remote has, for what rsync says of them in sum or in a file, for full directories. */
+/**
+ * So many names pay for a run that begins in the directory which the remote has, for full directories, and for what rsync
+ * says of them in sum or in a file.
+ */
 const MANY_NAMES = 200;
 /** rsync(1): "Errors selecting input/output files, dirs" and "Error in file I/O": what it says of a destination that is not there. */
 const NO_DESTINATION = [3, 11];
@@ -164,6 +167,7 @@ const standbys = new Map<string, Standby>();
 
 /** What this thread knows of them, whichever remote they are sent to. */
 const fullDirectories = new FullDirectories();
+/** Of the runs for names in this thread. */
 const sharedLooks = new SharedLooks();
 
 /** Gives up the connection that is kept ready for a remote, for others need it. Resolves with whether there was one. */
@@ -385,10 +389,10 @@ async function surveyInTurns(
   source: Source,
   { looks, largeBytes }: Extract<TransferTask, { kind: 'entries' }>,
   filter: Filter | undefined,
-  known: LooksOfRun,
+  shared: LooksOfRun,
 ): Promise<EntriesSurvey> {
   source.pin();
-  const survey = new EntriesSurveyor(source, largeBytes, filter, known);
+  const survey = new EntriesSurveyor(source, largeBytes, filter, shared);
   for (const [index, look] of looks.entries()) {
     if (index > 0 && index % LOOKS_IN_A_TURN === 0) await setImmediate();
     survey.add(look);
@@ -441,7 +445,7 @@ interface NamesRun {
   readonly ready?: ReadyRsync;
   readonly directory?: RelativePath;
   readonly isHeardAtEnd?: boolean;
-  readonly unnamed?: readonly RelativePath[];
+  readonly files?: readonly RelativePath[];
 }
 
 function rsyncOf({ list, ...run }: NamesRun): Omit<NamesRun, 'list'> & Pick<RsyncTask, 'input'> {
@@ -481,11 +485,11 @@ function isShort(paths: Iterable<RelativePath>): boolean {
 }
 
 async function sendCold(target: RemoteTarget, given: NamesToSend): Promise<RunReport> {
-  const { names, files, full = NONE_FULL, run } = given;
+  const { names, full = NONE_FULL, run } = given;
   const isByName = full.size === 0;
   const isLong = names.size >= MANY_NAMES;
-  const unnamed = isLong ? files : undefined;
-  const runArgs = unnamed === undefined ? given.runArgs : { ...given.runArgs, outFormat: undefined, counts: true };
+  const files = isLong ? given.files : undefined;
+  const runArgs = files === undefined ? given.runArgs : { ...given.runArgs, outFormat: undefined, counts: true };
   const argsFor = (there: RemoteTarget, asArguments?: readonly string[]): string[] =>
     isByName
       ? entriesArgs(there, { ...runArgs, names: asArguments })
@@ -494,7 +498,7 @@ async function sendCold(target: RemoteTarget, given: NamesToSend): Promise<RunRe
     ...given,
     paths: [...contentsOf(full.keys()), ...[...names.keys()].filter((path) => isByName || !full.has(parentOf(path)))],
     argsFor,
-    run: (names) => run({ ...names, ...(unnamed === undefined ? { isHeardAtEnd: isLong } : { unnamed }) }),
+    run: (names) => run({ ...names, ...(files === undefined ? { isHeardAtEnd: isLong } : { files }) }),
   };
   const fromTop = (asArguments?: readonly string[]): string[] => argsFor(target, asArguments);
   return (await sendFromKnown(target, cold)) ?? giveNames(cold.paths, fromTop, cold.run);
@@ -1125,7 +1129,7 @@ interface RsyncTask extends WhoHears {
   /** What it says of its names is wanted when it has ended. */
   readonly isHeardAtEnd?: boolean;
   /** The files that it may send, where it does not say which it sends. */
-  readonly unnamed?: readonly RelativePath[];
+  readonly files?: readonly RelativePath[];
   /** Whether a path that rsync names can be one that it was given. */
   readonly isOurs: (path: RelativePath) => boolean;
   /** It deletes nothing, and says whether something is extra. */
@@ -1151,7 +1155,7 @@ async function runTask(
     ready,
     directory = ROOT,
     isHeardAtEnd = false,
-    unnamed,
+    files,
     isOurs,
     onlyCompares = false,
     isWatched = false,
@@ -1208,9 +1212,9 @@ async function runTask(
   const exit = await run.done;
   signal.removeEventListener('abort', cancel);
   const { sentTwice, hasBegun, filesSent, bytesSent, ...said } = complaints.result();
-  const sent = unnamed === undefined ? items : { filesSent, bytesSent };
-  const brokeOffAt = (): readonly RelativePath[] =>
-    unnamed === undefined ? items.sentLast() : hasBegun ? unnamed : [];
+  const sent = files === undefined ? items : { filesSent, bytesSent };
+  const sentLast = files ?? items.sentLast();
+  const hasBrokenOff = !cameToItsEnd(exit) && (files === undefined || hasBegun);
   return {
     ...NO_RUN,
     ...exit,
@@ -1219,7 +1223,7 @@ async function runTask(
     ...said,
     changed: items.changed,
     unnamed: items.unnamed,
-    cutOff: [...(cameToItsEnd(exit) ? [] : brokeOffAt()), ...partsKept(said.complaints, sentTwice)],
+    cutOff: [...(hasBrokenOff ? sentLast : []), ...partsKept(said.complaints, sentTwice)],
     filesSent: sent.filesSent,
     bytesSent: sent.bytesSent,
     durationMs: performance.now() - startedAt,

@@ -1,11 +1,14 @@
 /** Directories of which every name is to be sent are named to rsync as a whole. */
-import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import type { RunReport } from '../../src/replicate/ports.js';
 import { judge } from '../../src/replicate/verdict.js';
+import { eventually } from '../support/eventually.js';
 import { entriesOf, namesOf, plant, type RunOptions } from '../support/transfer-bench.js';
 import { useTransferBench } from '../support/use-transfer-bench.js';
 import { expectSameTree } from '../support/trees.js';
@@ -120,6 +123,25 @@ describe('by their names go', () => {
     expect(words()).not.toContain('./a/d-1/');
     expect(report.filesSent).toBe(NAMES.length);
     expect(namesOf(bench.remote)).not.toEqual(expect.arrayContaining(['a/d-1/another']));
+  });
+
+  it('those in one that changes just now', async () => {
+    const place = join(bench.source, 'a/d-1');
+    const before = statSync(place).ctimeMs;
+    const busy = spawn('sh', ['-c', 'while :; do chmod 755 "$0"; done', place]);
+    try {
+      await eventually(
+        () => statSync(place).ctimeMs > before,
+        { withinMs: 10_000 },
+        () => 'it does not change',
+      );
+      await send(NAMES);
+    } finally {
+      busy.kill('SIGKILL');
+      await once(busy, 'close');
+    }
+    expect(words()).toEqual(expect.arrayContaining(['./a/d-0/', './a/d-1/file-1']));
+    expect(words()).not.toContain('./a/d-1/');
   });
 
   it.each<{ why: string; options: RunOptions }>([
